@@ -1,0 +1,1 @@
+//! Everything a node decides, without I/O.
