@@ -1,1 +1,19 @@
-//! Everything a node decides, without I/O.
+//! Everything an Evenkeel node decides, as deterministic state machines without I/O.
+//!
+//! No socket, clock, file, thread or random source is touched here: time, frames and entropy come in as inputs,
+//! and everything to be done goes out as effects. The production shell and the simulator drive the same code.
+//! Modules from low to high: [`id`], [`time`], [`limits`], [`codec`] → [`causality`] → [`types`] → [`event`],
+//! [`message`], [`observation`] → [`wire`] → [`partition`]. A file uses only lower ones.
+
+pub mod bug;
+pub mod causality;
+pub mod codec;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod message;
+pub mod observation;
+pub mod partition;
+pub mod time;
+pub mod types;
+pub mod wire;

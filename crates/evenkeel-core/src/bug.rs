@@ -1,0 +1,112 @@
+//! Switches that break one rule each, so that the simulator can prove that it would notice.
+//!
+//! Only with the feature `bugs`; without it every question is answered `false` at compile time. The names M1 to
+//! M26 are those of the design's mutation table.
+
+macro_rules! bugs {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// A rule to break.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Bug {
+            /// Every switch.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name on the command line.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The rule that is switched off, in words.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// Removals take no dot.
+    M1 = "M1",
+    /// No overlay for removed dots that have not arrived.
+    M2 = "M2",
+    /// The removals of an event that is dead on arrival are skipped.
+    M3 = "M3",
+    /// A unit marks only one of the dots it covers.
+    M4 = "M4",
+    /// The actor and its numbers go on after a crash that lost the tail.
+    M5 = "M5",
+    /// Siblings that lose are dropped on merge.
+    M7 = "M7",
+    /// Chains have no birth.
+    M8 = "M8",
+    /// Dead chains are dropped at once.
+    M9 = "M9",
+    /// A snapshot's ranges are installed as they come, its context at the end.
+    M12 = "M12",
+    /// Answers to requests of an earlier run are accepted.
+    M13 = "M13",
+    /// A unit's cells are older than its context.
+    M14 = "M14",
+    /// Dead chains are collected without the owner's advert.
+    M16 = "M16",
+    /// The whole context is joined after a partial transfer.
+    M17 = "M17",
+    /// A range delete leaves no mask.
+    M18 = "M18",
+    /// Units come without the sender's overlay.
+    M20 = "M20",
+    /// Volatile acknowledgements let the index be collected, and no snapshot is offered.
+    M21 = "M21",
+    /// A snapshot is streamed into place, and its source may be lost half-way.
+    M22 = "M22",
+    /// A range delete lists no counter totals.
+    M23 = "M23",
+    /// Units come without the range deletes that are missing too.
+    M24 = "M24",
+    /// A range delete lists live chains only.
+    M25 = "M25",
+    /// A snapshot's overlays are not taken over.
+    M26 = "M26",
+    /// Overwritten dots are added to the context.
+    OverwrittenDots = "overwritten-dots-in-context",
+    /// Answers are matched by a counter that starts anew with the process.
+    UnfencedReply = "unfenced-reply",
+    /// The actor is reused after a crash lost the log's tail, numbered from what is left.
+    ActorReused = "actor-reused-after-lost-tail",
+    /// The actor is kept after an old copy of the disk came back.
+    ActorKept = "actor-kept-after-restore",
+}
+
+/// Which rule is broken, if any.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Switches {
+    #[cfg(feature = "bugs")]
+    on: Option<Bug>,
+}
+
+impl Switches {
+    /// Breaks one rule.
+    #[cfg(feature = "bugs")]
+    #[must_use]
+    pub const fn broken(bug: Option<Bug>) -> Self {
+        Self { on: bug }
+    }
+
+    /// Whether this rule is broken.
+    #[must_use]
+    #[cfg(feature = "bugs")]
+    pub fn breaks(self, bug: Bug) -> bool {
+        self.on == Some(bug)
+    }
+
+    /// Whether this rule is broken: never, in a product build.
+    #[must_use]
+    #[cfg(not(feature = "bugs"))]
+    pub const fn breaks(self, _bug: Bug) -> bool {
+        false
+    }
+}

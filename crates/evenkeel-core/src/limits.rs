@@ -1,0 +1,58 @@
+//! Every bound of the core in one place: what it bounds, why that much, what happens when it is reached.
+
+use crate::time::Duration;
+
+/// How far a remote stamp may move the own clock beyond the wall clock, in milliseconds. Beyond it: counted, not followed.
+pub const SKEW_MAX_MS: u64 = 500;
+/// How far ahead the clock's bound is reserved in the log, in milliseconds: one small record per that time, and below
+/// [`SKEW_MAX_MS`], so that a quick restart is no alarm.
+pub const HLC_RESERVE_MS: u64 = 400;
+
+/// The longest key, in bytes. Longer: the request is refused.
+pub const KEY_BYTES_MAX: usize = 64 << 10;
+/// The longest field (hash field, set member, list position), in bytes. Longer: the request is refused.
+pub const FIELD_BYTES_MAX: usize = 512 << 10;
+/// The longest value, in bytes. Longer: the request is refused.
+pub const VALUE_BYTES_MAX: usize = 512 << 20;
+/// The longest frame between members, in bytes. A peer that announces more is disconnected.
+pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (16 << 20);
+
+/// Events of one batch. More: the request is refused, nothing was written.
+pub const BATCH_EVENTS_MAX: usize = 1 << 20;
+/// Resets listed by one range delete, in bytes. More: it is split by sub-ranges (replication.md 7.4).
+pub const RANGE_RESETS_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of units in one anti-entropy answer; the requester asks again for what is left. One unit always fits.
+pub const SYNC_ANSWER_BYTES: usize = 256 << 10;
+/// Bytes of one snapshot chunk. One cell always fits.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
+/// Snapshots that one replica serves at a time. More: the asker is told to try elsewhere or later.
+pub const SNAPSHOTS_SERVED_MAX: usize = 2;
+/// Entries of the dot index. Over it the oldest go, and whoever misses them gets a snapshot (replication.md 2.5).
+pub const INDEX_ENTRIES_MAX: usize = 1 << 20;
+/// Requests that wait for acknowledgements, reads or freshness. Over it: refused as overloaded.
+pub const PENDING_MAX: usize = 64 << 10;
+
+/// An advert goes to every member at least this often while there is something to say.
+pub const ADVERT_INTERVAL: Duration = Duration::from_millis(1_000);
+/// After a change the next advert goes this soon: how fresh the divergence figures are.
+pub const ADVERT_AFTER_CHANGE: Duration = Duration::from_millis(250);
+/// How long a gap shown by an advert may close by itself (deltas on another link) before it is asked for.
+pub const SYNC_GRACE: Duration = Duration::from_millis(100);
+/// An unanswered request is given up after this long, and another member is asked; doubled per failure in a row.
+pub const SYNC_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// The longest time-out of an anti-entropy request.
+pub const SYNC_TIMEOUT_MAX: Duration = Duration::from_millis(16_000);
+/// A snapshot nobody fetches any more is dropped after this long.
+pub const SNAPSHOT_IDLE: Duration = Duration::from_millis(30_000);
+/// Garbage collection runs at most this often.
+pub const COLLECT_INTERVAL: Duration = Duration::from_millis(1_000);
+
+const _: () = assert!(
+    ADVERT_AFTER_CHANGE.0 < ADVERT_INTERVAL.0,
+    "a change must be told sooner than nothing"
+);
+const _: () = assert!(
+    SYNC_ANSWER_BYTES < FRAME_BYTES_MAX,
+    "an answer must fit a frame"
+);

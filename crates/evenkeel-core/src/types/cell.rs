@@ -1,0 +1,231 @@
+//! One cell: live versions, counter chains, and the overlay of dots known dead that have not arrived.
+//!
+//! Invariants: versions ascend by dot, chains by id; concurrent versions (siblings) are all kept, so that the
+//! state stays a function of the events applied (replication.md 3.3, trap F8). The winner is chosen at read.
+
+use smallvec::SmallVec;
+
+use super::counter::{Chain, ChainId};
+use crate::causality::{Context, Dot, Hlc};
+use crate::time::WallMs;
+
+/// Bytes of a value.
+pub type Value = Box<[u8]>;
+
+/// When a version stops being visible: milliseconds since the Unix epoch, or never.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Deadline(pub u64);
+
+impl Deadline {
+    /// No deadline: later than every time.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// Whether it has passed.
+    #[must_use]
+    pub const fn has_passed(self, now: WallMs) -> bool {
+        now.0 >= self.0 && self.0 != u64::MAX
+    }
+}
+
+/// One written value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// The Put that wrote it.
+    pub dot: Dot,
+    /// Its stamp: decides among siblings only.
+    pub hlc: Hlc,
+    /// The deadline its writer saw on the key.
+    pub deadline: Deadline,
+    /// The bytes; empty for a set member.
+    pub value: Value,
+}
+
+/// The live versions of a cell; nearly always one.
+pub type Versions = SmallVec<[Version; 1]>;
+
+/// A cell's state.
+#[derive(Clone, Default, Debug)]
+pub struct Cell {
+    versions: Versions,
+    rest: Option<Box<Rest>>,
+}
+
+/// What most cells do not have.
+#[derive(Clone, Default, Debug)]
+struct Rest {
+    chains: Vec<Chain>,
+    /// Dots of this cell known dead, not arrived yet; never in the replica's context.
+    pre: Context,
+}
+
+impl Cell {
+    /// The live versions, ascending by dot.
+    #[must_use]
+    pub fn versions(&self) -> &[Version] {
+        &self.versions
+    }
+
+    /// The counter chains, ascending by id, dead ones included.
+    #[must_use]
+    pub fn chains(&self) -> &[Chain] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.chains)
+    }
+
+    /// The dots of this cell known dead that have not arrived, if any.
+    #[must_use]
+    pub fn pre(&self) -> Option<&Context> {
+        self.rest
+            .as_ref()
+            .map(|rest| &rest.pre)
+            .filter(|pre| !pre.is_empty())
+    }
+
+    /// Whether nothing at all is held: the cell can go.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.rest.is_none()
+    }
+
+    /// Whether a reader sees something: a version or a counter that is not fully reset.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.versions.is_empty() || self.chains().iter().any(|chain| !chain.is_dead())
+    }
+
+    /// The version that reads show: the newest by (stamp, actor) (replication.md 4.5).
+    #[must_use]
+    pub fn winner(&self) -> Option<&Version> {
+        self.versions
+            .iter()
+            .max_by_key(|version| (version.hlc, version.dot))
+    }
+
+    /// The greatest stamp among the live versions; zero when there is none.
+    #[must_use]
+    pub fn newest_hlc(&self) -> Hlc {
+        self.versions
+            .iter()
+            .map(|version| version.hlc)
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn rest_mut(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    fn tidy(&mut self) {
+        if self
+            .rest
+            .as_ref()
+            .is_some_and(|rest| rest.chains.is_empty() && rest.pre.is_empty())
+        {
+            self.rest = None;
+        }
+    }
+
+    /// Adds a version at its place.
+    pub fn insert_version(&mut self, version: Version) {
+        match self.versions.binary_search_by_key(&version.dot, |v| v.dot) {
+            Ok(at) => self.versions[at] = version,
+            Err(at) => self.versions.insert(at, version),
+        }
+    }
+
+    /// Drops the version `dot`; tells whether it was there.
+    pub fn remove_version(&mut self, dot: Dot) -> bool {
+        let found = self.versions.binary_search_by_key(&dot, |v| v.dot);
+        found.map(|at| self.versions.remove(at)).is_ok()
+    }
+
+    /// Keeps the versions for which `keep` holds.
+    pub fn retain_versions(&mut self, mut keep: impl FnMut(&Version) -> bool) {
+        self.versions.retain(|version| keep(version));
+    }
+
+    /// The chain `id`, if known.
+    #[must_use]
+    pub fn chain(&self, id: ChainId) -> Option<&Chain> {
+        let chains = self.chains();
+        chains
+            .binary_search_by_key(&id, |chain| chain.id)
+            .ok()
+            .map(|at| &chains[at])
+    }
+
+    /// The chain `id`; begun here when it is not known.
+    pub fn chain_mut(&mut self, id: ChainId) -> &mut Chain {
+        let chains = &mut self.rest_mut().chains;
+        let at = chains
+            .binary_search_by_key(&id, |chain| chain.id)
+            .unwrap_or_else(|at| {
+                chains.insert(at, Chain::unknown(id));
+                at
+            });
+        &mut chains[at]
+    }
+
+    /// Keeps the chains for which `keep` holds.
+    pub fn retain_chains(&mut self, keep: impl FnMut(&Chain) -> bool) {
+        if let Some(rest) = &mut self.rest {
+            rest.chains.retain(keep);
+        }
+        self.tidy();
+    }
+
+    /// Adds dots to the overlay. The caller has left out what is applied or void.
+    pub fn add_pre(&mut self, dots: &Context) {
+        if !dots.is_empty() {
+            self.rest_mut().pre.join(dots);
+        }
+    }
+
+    /// Keeps the overlay's dots for which `keep` holds.
+    pub fn retain_pre(&mut self, keep: impl FnMut(Dot) -> bool) {
+        if let Some(rest) = &mut self.rest {
+            rest.pre.retain(keep);
+        }
+        self.tidy();
+    }
+
+    /// The join of two states of this cell (replication.md 2.3). Overlays are the caller's business.
+    ///
+    /// `knows` and `remote_knows` are the causal contexts of the two states for this cell, overlays included:
+    /// what one side knows and does not hold, it has removed.
+    pub fn join(
+        &mut self,
+        remote: &Self,
+        remote_knows: impl Fn(Dot) -> bool,
+        knows: impl Fn(Dot) -> bool,
+    ) {
+        let theirs = &remote.versions;
+        self.versions.retain(|mine| {
+            theirs.binary_search_by_key(&mine.dot, |v| v.dot).is_ok() || !remote_knows(mine.dot)
+        });
+        for version in theirs {
+            let held = self
+                .versions
+                .binary_search_by_key(&version.dot, |v| v.dot)
+                .is_ok();
+            if !held && !knows(version.dot) {
+                self.insert_version(version.clone());
+            }
+        }
+        self.join_chains(remote, remote_knows, knows);
+    }
+
+    fn join_chains(
+        &mut self,
+        remote: &Self,
+        remote_knows: impl Fn(Dot) -> bool,
+        knows: impl Fn(Dot) -> bool,
+    ) {
+        // Absent and known means collected as dead, on either side: closed for ever (replication.md 7.3).
+        self.retain_chains(|mine| remote.chain(mine.id).is_some() || !remote_knows(mine.witness()));
+        for chain in remote.chains() {
+            if self.chain(chain.id).is_some() || !knows(chain.witness()) {
+                self.chain_mut(chain.id).join(chain);
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Data: cells, what they hold, and how two states of a cell join.
+//!
+//! A cell is the unit of merging: one string, one hash field, one set member, one counter. Everything a user
+//! stores is made of cells; nothing here knows about replicas or messages.
+
+mod cell;
+mod cell_id;
+mod counter;
+mod range;
+#[cfg(test)]
+mod tests;
+
+pub use cell::{Cell, Deadline, Value, Version, Versions};
+pub use cell_id::{CellId, CellName, Field, Key, Kind};
+pub use counter::{Chain, ChainId, Mark, Reset, Total};
+pub use range::Range;

@@ -1,0 +1,17 @@
+//! The bytes of messages between members and of log records. Version 1.
+//!
+//! A frame is `[version][kind][partition][epoch][sender, 8 bytes]` and the body. The log record of an event *is*
+//! the frame of its delta, so frames are self-contained: no alias of a link is used. Decoding never allocates
+//! more than the bytes received, never panics, and refuses every form that encoding would not write.
+
+mod cell;
+mod event;
+mod message;
+#[cfg(test)]
+mod tests;
+
+pub use event::{BatchEncoder, RESET_BYTES_MAX};
+pub use message::{Record, decode, decode_record, encode, encode_note};
+
+/// The version this build writes, and the only one it reads so far.
+pub const VERSION: u8 = 1;
