@@ -124,6 +124,24 @@ impl Context {
         Self { actors }
     }
 
+    /// The dots that are in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.difference(&self.difference(other))
+    }
+
+    /// The dots of one actor.
+    #[must_use]
+    pub fn only(&self, actor: ActorId) -> Self {
+        Self {
+            actors: self
+                .of(actor)
+                .map(|set| (actor, set.clone()))
+                .into_iter()
+                .collect(),
+        }
+    }
+
     /// Whether every dot here is also in `other`. Allocates nothing.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {

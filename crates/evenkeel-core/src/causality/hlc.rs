@@ -110,6 +110,13 @@ impl Clock {
         Some(self.reserved)
     }
 
+    /// Continues above a stamp found in the log.
+    pub fn replay(&mut self, stamp: Hlc) {
+        // A stamp beyond its writer's bound did not move that clock, and must not move this one after a restart;
+        // own stamps are below the bounds in the log, which `restore` follows.
+        self.last = self.last.max(stamp.min(self.reserved));
+    }
+
     /// Continues above a bound found in the log.
     pub fn restore(&mut self, bound: Hlc) {
         self.last = self.last.max(bound);

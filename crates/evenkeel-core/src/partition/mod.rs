@@ -1,3 +1,349 @@
-//! One partition on one node (stub to be replaced).
+//! One replica of one partition: the data plane's state machine.
+//!
+//! The one job of this file is to route: each exchange between members has a file of its own. Driven by
+//! [`Partition::handle`] with everything that happens and by [`Partition::deadline`] for the time; it gives back
+//! effects in the order in which they must be done. After a start: [`Partition::new`] with a fresh actor,
+//! [`Partition::replay`] for each log record, [`Partition::start`], and from then on `handle`.
+
+mod advert;
+mod collect;
+mod divergence;
+mod index;
 mod interface;
+mod overlay;
+mod peers;
+mod pending;
+mod replica;
+mod snapshot;
+mod store;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod write;
+
 pub use interface::{Acks, Effect, Input, Reply, Settings, Write};
+pub use replica::Replica;
+
+use bytes::Bytes;
+
+use crate::bug::Bug;
+use crate::causality::{Clock, Context, Observed};
+use crate::codec::DecodeError;
+use crate::event::Batch;
+use crate::id::{ActorId, NodeId};
+use crate::message::{Head, Message, Nonce, Note};
+use crate::observation::Observation;
+use crate::time::{Instant, Now};
+use crate::wire::{Record, decode, decode_record, encode};
+
+/// A replica and its exchanges with the other members.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    settings: Settings,
+    /// This incarnation; fresh at every start.
+    actor: ActorId,
+    /// The number of the next dot.
+    next: u64,
+    clock: Clock,
+    replica: Replica,
+    /// The dots of log records whose fsync has returned: never a copy of the context.
+    durable: Context,
+    peers: peers::Peers,
+    pending: pending::Pending,
+    sync: sync::Sync,
+    snapshots: snapshot::Snapshots,
+    nonces: u64,
+    advert_due: Instant,
+    collect_due: Option<Instant>,
+}
+
+impl Partition {
+    /// An empty replica. `actor` must be drawn at random for this start: a dot names one event for ever.
+    #[must_use]
+    pub fn new(settings: Settings, actor: ActorId) -> Self {
+        Self {
+            actor,
+            next: 1,
+            clock: Clock::default(),
+            replica: Replica::new(settings.switches),
+            durable: Context::default(),
+            peers: peers::Peers::new(&settings.members, settings.me),
+            pending: pending::Pending::default(),
+            sync: sync::Sync::default(),
+            snapshots: snapshot::Snapshots::default(),
+            nonces: 0,
+            advert_due: Instant::default(),
+            collect_due: None,
+            settings,
+        }
+    }
+
+    /// Applies one record of the log, in the log's order. Idempotent.
+    ///
+    /// # Errors
+    /// When the record cannot be read: the log is damaged, the replica must be quarantined.
+    pub fn replay(&mut self, record: &[u8]) -> Result<(), DecodeError> {
+        match decode_record(record)?.1 {
+            Record::Frame(Message::Delta(batch)) => {
+                batch
+                    .ops
+                    .iter()
+                    .filter_map(crate::event::Op::hlc)
+                    .for_each(|hlc| self.clock.replay(hlc));
+                self.apply_batch(batch);
+            }
+            Record::Frame(Message::SyncAnswer(answer)) => self.take_answer(answer),
+            Record::Frame(Message::SnapshotChunk(chunk)) => self.replay_chunk(chunk),
+            Record::Frame(_) => {}
+            Record::Note(Note::Installed { id }) => self.replay_install(id),
+            Record::Note(Note::ClockBound { bound }) => self.clock.restore(bound),
+            Record::Note(Note::Fenced { actor, upto, keep }) => {
+                self.replica.fence(actor, upto, keep)
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to serve. The shell has made sure that everything replayed is durable.
+    pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        // The context holds none of a fresh actor's dots; a reused one would have to go on behind its last.
+        self.next = self
+            .replica
+            .context()
+            .of(self.actor)
+            .and_then(|set| set.max())
+            .map_or(1, |max| max + 1);
+        self.durable = self.replica.context().clone();
+        self.trim_index(effects);
+        self.advert_due = now.instant;
+    }
+
+    /// Handles one thing that happened.
+    pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Write {
+                ticket,
+                writes,
+                acks,
+                deadline,
+            } => {
+                let dots = self.mint(now, writes, effects);
+                self.await_write(pending::Asked { ticket, deadline }, dots, acks, effects);
+            }
+            Input::Read {
+                ticket,
+                cell,
+                replicas,
+                after,
+                deadline,
+            } => {
+                self.read(
+                    pending::Asked { ticket, deadline },
+                    (cell, replicas),
+                    after,
+                    effects,
+                );
+            }
+            Input::Await {
+                ticket,
+                dots,
+                acks,
+                deadline,
+            } => {
+                self.await_dots(pending::Asked { ticket, deadline }, dots, acks, effects);
+            }
+            Input::Frame { from, frame } => self.frame(now, from, frame, effects),
+            Input::Durable(dots) => self.made_durable(now, &dots, effects),
+            Input::PeerUp { peer, incarnation } => {
+                self.peers.link_up(peer, incarnation);
+                self.advertise_to(peer, effects);
+            }
+            Input::PeerDown { peer } => {
+                self.peers.link_down(peer);
+                self.sync_link_down(now, peer);
+            }
+            Input::Tick => {}
+        }
+        self.run_due(now, effects);
+    }
+
+    /// When [`Input::Tick`] is due at the latest; `None` when there is nothing to wait for.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let times = [
+            self.pending.deadline(),
+            self.sync.deadline(),
+            self.snapshots.deadline(),
+            self.collect_due,
+        ];
+        times.into_iter().flatten().chain([self.advert_due]).min()
+    }
+
+    /// The replicated state.
+    #[must_use]
+    pub const fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The dots that an fsync covers here.
+    #[must_use]
+    pub const fn durable(&self) -> &Context {
+        &self.durable
+    }
+
+    /// This incarnation.
+    #[must_use]
+    pub const fn actor(&self) -> ActorId {
+        self.actor
+    }
+
+    /// Client requests that wait.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            partition: self.settings.partition,
+            epoch: self.settings.epoch,
+            sender: self.actor,
+        }
+    }
+
+    fn send(&self, to: NodeId, message: &Message, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Send {
+            to,
+            frame: encode(self.head(), message).into(),
+        });
+    }
+
+    fn send_all(&self, message: &Message, effects: &mut Vec<Effect>) {
+        let frame = Bytes::from(encode(self.head(), message));
+        effects.extend(self.peers.up().map(|to| Effect::Send {
+            to,
+            frame: frame.clone(),
+        }));
+    }
+
+    /// A nonce that no other incarnation has used: answers to requests of an earlier run match nothing.
+    fn draw_nonce(&mut self) -> Nonce {
+        self.nonces += 1;
+        let base = if self.settings.switches.breaks(Bug::UnfencedReply) {
+            0
+        } else {
+            self.actor.0
+        };
+        Nonce(base.wrapping_add(self.nonces))
+    }
+
+    fn frame(&mut self, now: Now, from: NodeId, frame: Bytes, effects: &mut Vec<Effect>) {
+        let (head, message) = match decode(&frame) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                effects.push(Effect::Observe(Observation::BadFrame { from, error }));
+                return;
+            }
+        };
+        match message {
+            Message::Delta(batch) => self.delta(now, (from, frame), batch, effects),
+            Message::Advert(advert) => {
+                self.advert_heard(now, (from, head.sender), &advert, effects)
+            }
+            Message::AdvertRequest => self.advert_requested(now, from, effects),
+            Message::SyncRequest { nonce, context } => {
+                self.answer_sync(from, nonce, &context, effects)
+            }
+            Message::SyncAnswer(answer) => self.sync_answered(now, (from, frame), answer, effects),
+            Message::NeedSnapshot { nonce } => self.needs_snapshot(now, from, nonce, effects),
+            Message::SnapshotRequest { nonce, id, index } => {
+                self.serve_snapshot(now, (from, nonce), (id, index), effects);
+            }
+            Message::SnapshotChunk(chunk) => self.chunk_arrived(now, (from, frame), chunk, effects),
+            Message::SnapshotRefused { nonce } => self.snapshot_refused(now, from, nonce),
+            Message::ReadRequest { nonce, cell } => self.serve_read(from, nonce, cell, effects),
+            Message::ReadAnswer {
+                nonce,
+                context,
+                unit,
+            } => self.read_answered(from, nonce, context, *unit),
+        }
+        self.acknowledge(now, effects);
+    }
+
+    /// New events of another member: the fast path.
+    fn delta(
+        &mut self,
+        now: Now,
+        (from, frame): (NodeId, Bytes),
+        batch: Batch,
+        effects: &mut Vec<Effect>,
+    ) {
+        for stamp in batch.ops.iter().filter_map(crate::event::Op::hlc) {
+            if self.clock.observe(now.wall, stamp) == Observed::TooFarAhead {
+                effects.push(Effect::Observe(Observation::ClockAhead { from, stamp }));
+            }
+        }
+        let before = self.replica.context().clone();
+        self.apply_batch(batch);
+        let dots = self.replica.context().difference(&before);
+        if !dots.is_empty() {
+            effects.push(Effect::Persist {
+                record: frame,
+                dots,
+            });
+            self.changed(now);
+        }
+    }
+
+    fn apply_batch(&mut self, batch: Batch) {
+        let dots = crate::causality::DotRun {
+            actor: batch.actor,
+            first: batch.first,
+            last: u64::MAX,
+        }
+        .dots();
+        for (dot, op) in dots.zip(batch.ops) {
+            self.replica.apply(dot, op);
+        }
+    }
+
+    fn made_durable(&mut self, now: Now, dots: &Context, effects: &mut Vec<Effect>) {
+        debug_assert!(
+            dots.is_subset(self.replica.context()),
+            "only what was applied can become durable"
+        );
+        self.durable.join(dots);
+        #[cfg(feature = "bugs")]
+        if self.settings.switches.breaks(Bug::M14) {
+            self.replica.stale = Some(Box::new(self.replica.store.clone()));
+        }
+        self.changed(now);
+        self.acknowledge(now, effects);
+    }
+
+    /// Everything whose time has come, after every input: so nothing is late because a tick was.
+    fn run_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.pending.wants_more_than(self.replica.context()) {
+            self.sync.look(now.instant);
+        }
+        self.sync_tick(now, effects);
+        self.settle_pending(now, effects);
+        self.snapshots.drop_idle(now);
+        self.trim_index(effects);
+        if self.collect_due.is_some_and(|due| due <= now.instant) {
+            self.collect_due = None;
+            self.collect(effects);
+        }
+        if self.advert_due <= now.instant {
+            self.advertise(now, effects);
+        }
+    }
+
+    fn trim_index(&mut self, effects: &mut Vec<Effect>) {
+        let entries = self.replica.index.trim(self.settings.index_entries_max);
+        if entries > 0 {
+            effects.push(Effect::Observe(Observation::IndexTrimmed { entries }));
+        }
+    }
+}

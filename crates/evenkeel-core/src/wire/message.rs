@@ -353,7 +353,7 @@ fn put_chunk(out: &mut Vec<u8>, chunk: &SnapshotChunk) {
     for (id, cell) in &chunk.cells {
         put_cell_id(out, id);
         put_cell(out, &actors, cell);
-        cell.pre().unwrap_or(&Context::default()).encode(out);
+        cell.pre().cloned().unwrap_or_default().encode(out);
     }
     put_varint(out, chunk.masks.len() as u64);
     for (range, context) in &chunk.masks {

@@ -1,0 +1,79 @@
+//! Garbage collection: of the dot index and of dead counter chains, by durable adverts only (replication.md 2.5).
+
+use super::{Effect, Partition};
+use crate::bug::Bug;
+use crate::causality::Context;
+use crate::observation::Observation;
+use crate::types::{CellId, Chain};
+
+impl Partition {
+    /// Collects what no member can need any more.
+    pub(super) fn collect(&mut self, effects: &mut Vec<Effect>) {
+        let common = self.held_by_all();
+        let index = self.replica.index.drop_all(&common);
+        let chains = self.collect_chains();
+        if index + chains > 0 {
+            effects.push(Effect::Observe(Observation::Collected { index, chains }));
+        }
+    }
+
+    /// The dots that every member, this one included, holds durably.
+    fn held_by_all(&self) -> Context {
+        let volatile = self.settings.switches.breaks(Bug::M21);
+        let mut common = if volatile {
+            self.replica.context().clone()
+        } else {
+            self.durable.clone()
+        };
+        for (_, peer) in self.peers.iter() {
+            let held = if volatile {
+                &peer.applied
+            } else {
+                &peer.durable
+            };
+            common = common.intersection(held);
+        }
+        common
+    }
+
+    fn collect_chains(&mut self) -> usize {
+        let mut collected = 0;
+        let residue: Vec<CellId> = self.replica.store.residue().iter().cloned().collect();
+        for id in residue {
+            let done: Vec<_> = self
+                .replica
+                .cell(&id)
+                .map_or(&[][..], |cell| cell.chains())
+                .iter()
+                .filter(|chain| chain.is_dead() && self.is_collectable(chain))
+                .map(|chain| chain.id)
+                .collect();
+            collected += done.len();
+            if !done.is_empty() {
+                self.replica.store.update(&id, |cell| {
+                    cell.retain_chains(|chain| !done.contains(&chain.id))
+                });
+            }
+        }
+        collected
+    }
+
+    /// Whether no increment of the chain can arrive any more that the reset did not see.
+    fn is_collectable(&self, chain: &Chain) -> bool {
+        let owner = chain.id.actor;
+        if owner == self.actor || self.settings.switches.breaks(Bug::M16) {
+            return true;
+        }
+        if let Some(standing) = self.replica.fences.closed(owner) {
+            return standing.is_subset(self.replica.context());
+        }
+        // The owner has applied the reset, so it extends the chain no more, and all that it issued is here.
+        self.peers
+            .of_incarnation(owner)
+            .zip(chain.reset_by)
+            .is_some_and(|(peer, by)| {
+                peer.durable.contains(by)
+                    && peer.durable.only(owner).is_subset(self.replica.context())
+            })
+    }
+}

@@ -1,0 +1,105 @@
+//! The dot index: for each event that some member may still lack, the cell it changed, or the range delete itself.
+//!
+//! Invariants: an entry's dot is in the replica's context; an entry goes only when every member holds its dot
+//! durably, or, over the cap, oldest first: then whoever lacks it is sent a snapshot (replication.md 2.5 and 9).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::causality::{Context, Dot, DotRun};
+use crate::event::RangeDel;
+use crate::id::ActorId;
+use crate::types::CellId;
+
+/// What an event was about.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// One cell: its present state is sent, never the old event.
+    Cell(CellId),
+    /// A range delete: sent as the event it is.
+    Range(Box<RangeDel>),
+}
+
+/// Targets by dot.
+#[derive(Clone, Default, Debug)]
+pub(super) struct DotIndex {
+    /// Per actor ascending by number: events come nearly in order, so both ends are where the work is.
+    actors: BTreeMap<ActorId, VecDeque<(u64, Target)>>,
+    len: usize,
+}
+
+impl DotIndex {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn insert(&mut self, dot: Dot, target: Target) {
+        let entries = self.actors.entry(dot.actor).or_default();
+        if entries.back().is_none_or(|last| last.0 < dot.n) {
+            entries.push_back((dot.n, target));
+            self.len += 1;
+        } else if let Err(at) = entries.binary_search_by_key(&dot.n, |entry| entry.0) {
+            entries.insert(at, (dot.n, target));
+            self.len += 1;
+        }
+    }
+
+    /// The targets of a run of dots, ascending; `None` when one is not indexed.
+    pub(super) fn run(&self, run: DotRun) -> Option<impl Iterator<Item = (Dot, &Target)>> {
+        let entries = self.actors.get(&run.actor)?;
+        let from = entries.partition_point(|entry| entry.0 < run.first);
+        let to = entries.partition_point(|entry| entry.0 <= run.last);
+        let whole = (to - from) as u64 == run.last - run.first + 1;
+        let found = entries.range(from..to);
+        whole.then(|| found.map(move |(n, target)| (Dot::new(run.actor, *n), target)))
+    }
+
+    /// The targets that there are for a run of dots: only for the bug that forgets to ask whether it is whole.
+    #[cfg(feature = "bugs")]
+    pub(super) fn run_as_far_as_known(&self, run: DotRun) -> impl Iterator<Item = (Dot, &Target)> {
+        let entries = self.actors.get(&run.actor).into_iter().flatten();
+        entries
+            .filter(move |entry| (run.first..=run.last).contains(&entry.0))
+            .map(move |(n, target)| (Dot::new(run.actor, *n), target))
+    }
+
+    /// Drops the entries of `dots`; tells how many went.
+    pub(super) fn drop_all(&mut self, dots: &Context) -> usize {
+        let before = self.len;
+        self.actors.retain(|actor, entries| {
+            let Some(numbers) = dots.of(*actor) else {
+                return true;
+            };
+            while entries
+                .front()
+                .is_some_and(|entry| numbers.contains(entry.0))
+            {
+                entries.pop_front();
+                self.len -= 1;
+            }
+            if entries
+                .front()
+                .is_some_and(|entry| numbers.max().is_some_and(|max| entry.0 < max))
+            {
+                let held = entries.len();
+                entries.retain(|entry| !numbers.contains(entry.0));
+                self.len -= held - entries.len();
+            }
+            !entries.is_empty()
+        });
+        before - self.len
+    }
+
+    /// Drops the oldest entries of whoever has most until at most `max` are left; tells how many went.
+    pub(super) fn trim(&mut self, max: usize) -> usize {
+        let before = self.len;
+        while self.len > max {
+            let Some(entries) = self.actors.values_mut().max_by_key(|entries| entries.len()) else {
+                break;
+            };
+            let excess = (self.len - max).min(entries.len().div_ceil(8));
+            entries.drain(..excess);
+            self.len -= excess;
+        }
+        before - self.len
+    }
+}

@@ -1,0 +1,522 @@
+//! The replicated state of one partition: what was applied, what it amounts to, and how both grow.
+//!
+//! Invariants (replication.md 3.2): the context holds an event only when its whole effect is in the store; what is
+//! known dead and has not arrived is in an overlay, never in the context. The state is a function of the context.
+//! Only [`Replica::apply`], [`Replica::join_unit`] and [`Replica::install`] change it: one way for data to get in.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::index::{DotIndex, Target};
+use super::overlay::{Fences, Masks};
+use super::store::Store;
+use crate::bug::{Bug, Switches};
+use crate::causality::{Context, Dot};
+use crate::event::{Inc, Op, Put, RangeDel, Rem};
+use crate::id::ActorId;
+use crate::message::{SnapshotChunk, Unit};
+use crate::types::{Cell, CellId, ChainId, Mark, Range, Reset, Version};
+
+/// One replica's data, context, overlays and index.
+#[derive(Clone, Default, Debug)]
+pub struct Replica {
+    pub(super) context: Context,
+    pub(super) store: Store,
+    pub(super) masks: Masks,
+    pub(super) fences: Fences,
+    pub(super) index: DotIndex,
+    pub(super) switches: Switches,
+    /// What the store was at the last fsync: for the bug that answers from there.
+    #[cfg(feature = "bugs")]
+    pub(super) stale: Option<Box<Store>>,
+}
+
+/// What is known besides a cell's own overlay, borrowed apart from the store.
+#[derive(Clone, Copy)]
+struct Knowledge<'a> {
+    context: &'a Context,
+    masks: &'a Masks,
+    fences: &'a Fences,
+    switches: Switches,
+}
+
+/// What a remote state of a cell knows: its causal context.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    context: &'a Context,
+    extra: &'a Context,
+}
+
+impl Knowledge<'_> {
+    fn knows(&self, id: &CellId, cell: &Cell, dot: Dot) -> bool {
+        self.context.contains(dot)
+            || cell.pre().is_some_and(|pre| pre.contains(dot))
+            || self.masks.cover(id, dot)
+    }
+
+    /// `dots` as far as an overlay needs them: neither applied nor void.
+    fn strip(&self, dots: &Context) -> Context {
+        let mut left = dots.difference(self.context);
+        if !self.fences.is_empty() {
+            left.retain(|dot| !self.fences.is_void(dot));
+        }
+        left
+    }
+
+    fn remove_observed(&self, id: &CellId, cell: &mut Cell, rem: &[Dot]) {
+        for dot in rem {
+            let gone = cell.remove_version(*dot)
+                || self.knows(id, cell, *dot)
+                || self.fences.is_void(*dot);
+            if !gone && !self.switches.breaks(Bug::M2) {
+                cell.add_pre(&std::iter::once(*dot).collect());
+            }
+        }
+    }
+
+    fn apply_reset(&self, id: &CellId, cell: &mut Cell, reset: Reset, by: Dot) {
+        let witness = Dot::new(reset.chain.actor, reset.upto.n);
+        // Absent and known: it was dead here and already collected. Absent and unknown: residue, the increment
+        // is still on its way.
+        if cell.chain(reset.chain).is_some() || !self.knows(id, cell, witness) {
+            cell.chain_mut(reset.chain).apply_reset(reset.upto, by);
+        }
+        if self.switches.breaks(Bug::M9) {
+            cell.retain_chains(|chain| !chain.is_dead());
+        }
+    }
+
+    fn drop_losers(&self, cell: &mut Cell) {
+        if self.switches.breaks(Bug::M7)
+            && let Some(winner) = cell.winner().map(|version| version.dot)
+        {
+            cell.retain_versions(|version| version.dot == winner);
+        }
+    }
+}
+
+impl Replica {
+    pub(super) fn new(switches: Switches) -> Self {
+        Self {
+            switches,
+            ..Self::default()
+        }
+    }
+
+    /// The events applied completely.
+    #[must_use]
+    pub const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The 128-bit content digest: equal wherever contexts are equal.
+    #[must_use]
+    pub const fn digest(&self) -> u128 {
+        self.store.digest()
+    }
+
+    /// The state of one cell, if anything is held of it.
+    #[must_use]
+    pub fn cell(&self, id: &CellId) -> Option<&Cell> {
+        self.store.get(id)
+    }
+
+    /// Every cell of which anything is held, ascending.
+    pub fn cells(&self) -> impl Iterator<Item = (CellId, &Cell)> {
+        self.store.cells()
+    }
+
+    /// Range deletes whose victims have not all arrived.
+    pub fn masks(&self) -> impl Iterator<Item = (&Range, &Context)> {
+        self.masks.iter()
+    }
+
+    /// Events that some member may still lack, as far as known.
+    #[must_use]
+    pub const fn index_len(&self) -> usize {
+        self.index.len()
+    }
+
+    fn knowledge(&mut self) -> (&mut Store, Knowledge<'_>) {
+        let Self {
+            context,
+            store,
+            masks,
+            fences,
+            switches,
+            ..
+        } = self;
+        (
+            store,
+            Knowledge {
+                context,
+                masks,
+                fences,
+                switches: *switches,
+            },
+        )
+    }
+
+    /// Whether `dot` is known for cell `id`: applied, or known dead.
+    #[must_use]
+    pub fn knows(&self, id: &CellId, dot: Dot) -> bool {
+        let Self {
+            context,
+            masks,
+            fences,
+            switches,
+            ..
+        } = self;
+        let knowledge = Knowledge {
+            context,
+            masks,
+            fences,
+            switches: *switches,
+        };
+        self.store.get(id).map_or_else(
+            || knowledge.knows(id, &Cell::default(), dot),
+            |cell| knowledge.knows(id, cell, dot),
+        )
+    }
+
+    /// The overlay of a cell: its own and that of range deletes.
+    #[must_use]
+    pub fn overlay(&self, id: &CellId) -> Context {
+        let mut extra = self.masks.at(id);
+        if let Some(pre) = self.store.get(id).and_then(Cell::pre) {
+            extra.join(pre);
+        }
+        extra
+    }
+
+    /// Applies one event (replication.md 2.1); tells whether it was new.
+    pub(super) fn apply(&mut self, dot: Dot, op: Op) -> bool {
+        if self.context.contains(dot) || self.fences.is_void(dot) {
+            return false;
+        }
+        let dotless = self.switches.breaks(Bug::M1) && matches!(op, Op::Rem(_));
+        let overwritten = self.overwritten(&op);
+        let target = match op {
+            Op::Put(put) => self.apply_put(dot, put),
+            Op::Rem(rem) => self.apply_rem(dot, rem),
+            Op::Inc(inc) => self.apply_inc(dot, inc),
+            Op::RangeDel(del) => self.apply_range(dot, del),
+        };
+        if !dotless {
+            self.settle(&std::iter::once(dot).collect(), target);
+        }
+        self.context.join(&overwritten);
+        true
+    }
+
+    /// The dots that one of the bugs claims to have applied when they were only overwritten.
+    fn overwritten(&self, op: &Op) -> Context {
+        match op {
+            Op::Put(Put { rem, .. }) | Op::Rem(Rem { rem, .. })
+                if self.switches.breaks(Bug::OverwrittenDots) =>
+            {
+                rem.iter().copied().collect()
+            }
+            _ => Context::default(),
+        }
+    }
+
+    fn apply_put(&mut self, dot: Dot, put: Put) -> Target {
+        let Put {
+            cell: id,
+            hlc,
+            value,
+            deadline,
+            rem,
+            resets,
+        } = put;
+        let (store, knowledge) = self.knowledge();
+        store.update(&id, |cell| {
+            let dead = knowledge.knows(&id, cell, dot);
+            if !(dead && knowledge.switches.breaks(Bug::M3)) {
+                // Also when it is dead on arrival: its removals count all the same.
+                knowledge.remove_observed(&id, cell, &rem);
+            }
+            for reset in resets {
+                knowledge.apply_reset(&id, cell, reset, dot);
+            }
+            if !dead {
+                cell.insert_version(Version {
+                    dot,
+                    hlc,
+                    deadline,
+                    value,
+                });
+            }
+            knowledge.drop_losers(cell);
+        });
+        Target::Cell(id)
+    }
+
+    fn apply_rem(&mut self, dot: Dot, rem: Rem) -> Target {
+        let Rem {
+            cell: id,
+            rem,
+            resets,
+        } = rem;
+        let (store, knowledge) = self.knowledge();
+        store.update(&id, |cell| {
+            let dead = knowledge.knows(&id, cell, dot);
+            if !(dead && knowledge.switches.breaks(Bug::M3)) {
+                knowledge.remove_observed(&id, cell, &rem);
+            }
+            for reset in resets {
+                knowledge.apply_reset(&id, cell, reset, dot);
+            }
+        });
+        Target::Cell(id)
+    }
+
+    fn apply_inc(&mut self, dot: Dot, inc: Inc) -> Target {
+        let Inc {
+            cell: id,
+            hlc,
+            birth,
+            total,
+            deadline,
+        } = inc;
+        let (store, knowledge) = self.knowledge();
+        store.update(&id, |cell| {
+            if !knowledge.knows(&id, cell, dot) {
+                let chain = ChainId {
+                    actor: dot.actor,
+                    birth,
+                };
+                cell.chain_mut(chain)
+                    .extend(Mark { n: dot.n, total }, hlc, deadline);
+            }
+        });
+        Target::Cell(id)
+    }
+
+    fn apply_range(&mut self, dot: Dot, del: RangeDel) -> Target {
+        let seen = &del.context;
+        let listed: BTreeSet<(&CellId, ChainId)> = del
+            .resets
+            .iter()
+            .map(|(id, reset)| (id, reset.chain))
+            .collect();
+        let (store, knowledge) = self.knowledge();
+        // Where the issuer had seen everything that is here, whole keys go without a look inside.
+        let ids = if knowledge.context.is_subset(seen) {
+            let intricate = store.drop_plain_keys(&del.range);
+            intricate
+                .into_iter()
+                .flat_map(|key| store.ids_in(&Range::Key(key)))
+                .collect()
+        } else {
+            store.ids_in(&del.range)
+        };
+        for id in ids.iter().filter(|id| del.range.contains(id)) {
+            store.update(id, |cell| {
+                cell.retain_versions(|version| !seen.contains(version.dot));
+                // Not listed and seen: the issuer had collected the chain, so it is closed for ever.
+                cell.retain_chains(|chain| {
+                    listed.contains(&(id, chain.id)) || !seen.contains(chain.witness())
+                });
+            });
+        }
+        for (id, reset) in &del.resets {
+            store.update(id, |cell| knowledge.apply_reset(id, cell, *reset, dot));
+        }
+        let mask = knowledge.strip(seen);
+        if !self.switches.breaks(Bug::M18) {
+            self.masks.add(&del.range, mask);
+        }
+        Target::Range(Box::new(del))
+    }
+
+    /// Takes dots into the context once their effect is in, and out of the overlays.
+    fn settle(&mut self, dots: &Context, target: Target) {
+        self.context.join(dots);
+        if let Target::Cell(id) = &target
+            && self.store.overlaid().contains(id)
+        {
+            // The dots have this cell as their only target, so no other overlay can hold them.
+            self.store
+                .update(id, |cell| cell.retain_pre(|dot| !dots.contains(dot)));
+        }
+        if !self.masks.is_empty() {
+            self.masks.shrink(dots);
+        }
+        for dot in dots.dots() {
+            self.index.insert(dot, target.clone());
+        }
+    }
+
+    /// Joins a cell that came with all of its dots that were missing here (replication.md 2.2 and 2.3).
+    /// `context` is the sender's at the same instant; missing range deletes were applied before.
+    pub(super) fn join_unit(&mut self, unit: Unit, context: &Context) {
+        let Unit {
+            cell: id,
+            state,
+            extra,
+            mut covered,
+        } = unit;
+        self.join_cell(
+            &id,
+            &state,
+            Sight {
+                context,
+                extra: &extra,
+            },
+            &extra,
+        );
+        if self.switches.breaks(Bug::M4) {
+            covered = covered.dots().take(1).collect();
+        }
+        let new = covered.difference(&self.context);
+        self.settle(&new, Target::Cell(id));
+    }
+
+    /// `keep` is what of the remote overlay goes into the cell's own.
+    fn join_cell(&mut self, id: &CellId, remote: &Cell, sight: Sight<'_>, keep: &Context) {
+        let (store, knowledge) = self.knowledge();
+        store.update(id, |cell| {
+            let before = cell.pre().cloned().unwrap_or_default();
+            cell.join(
+                remote,
+                |dot| sight.context.contains(dot) || sight.extra.contains(dot),
+                |dot| {
+                    knowledge.context.contains(dot)
+                        || before.contains(dot)
+                        || knowledge.masks.cover(id, dot)
+                },
+            );
+            cell.add_pre(&knowledge.strip(keep));
+            knowledge.drop_losers(cell);
+        });
+    }
+
+    /// Installs a whole spooled snapshot in one logical step (replication.md 2.4).
+    pub(super) fn install(&mut self, chunks: &[SnapshotChunk]) {
+        for chunk in chunks {
+            self.install_range(chunk);
+        }
+        if let Some(first) = chunks.first() {
+            self.finish_install(&first.context);
+        }
+    }
+
+    /// Joins every local and remote cell of a chunk's keys; a cell the source lacks is joined as empty.
+    pub(super) fn install_range(&mut self, chunk: &SnapshotChunk) {
+        for (actor, upto, keep) in &chunk.fences {
+            self.fences.add(*actor, *upto, keep.clone());
+        }
+        let range = Range::Keys {
+            from: chunk.from.clone(),
+            to: chunk.to.clone(),
+        };
+        let masks_at = |id: &CellId| {
+            let mut joined = Context::default();
+            chunk
+                .masks
+                .iter()
+                .filter(|(range, _)| range.contains(id))
+                .for_each(|(_, dots)| joined.join(dots));
+            joined
+        };
+        let remote: BTreeMap<&CellId, &Cell> =
+            chunk.cells.iter().map(|(id, cell)| (id, cell)).collect();
+        let local = self.store.ids_in(&range);
+        let absent = Cell::default();
+        for id in local.iter().filter(|id| !remote.contains_key(id)) {
+            self.join_snapshot_cell(id, &absent, masks_at(id), &chunk.context);
+        }
+        for (id, cell) in remote {
+            self.join_snapshot_cell(id, cell, masks_at(id), &chunk.context);
+        }
+        for (masked, dots) in &chunk.masks {
+            let dots = self.knowledge().1.strip(dots);
+            if !self.switches.breaks(Bug::M26) {
+                self.masks.add(masked, dots);
+            }
+        }
+        if self.switches.breaks(Bug::M22) {
+            let claimed = self.knowledge().1.strip(&chunk.context);
+            self.masks.add(&range, claimed);
+        }
+    }
+
+    fn join_snapshot_cell(
+        &mut self,
+        id: &CellId,
+        remote: &Cell,
+        masks: Context,
+        context: &Context,
+    ) {
+        let pre = remote.pre().cloned().unwrap_or_default();
+        let mut extra = masks;
+        extra.join(&pre);
+        let keep = if self.switches.breaks(Bug::M26) {
+            Context::default()
+        } else {
+            pre
+        };
+        self.join_cell(
+            id,
+            remote,
+            Sight {
+                context,
+                extra: &extra,
+            },
+            &keep,
+        );
+    }
+
+    /// The last step of an installation: now, and only now, the source's events count as applied.
+    pub(super) fn finish_install(&mut self, context: &Context) {
+        self.context.join(context);
+        self.shrink_overlays();
+    }
+
+    /// Declares dots of a closed actor void (replication.md 4.4).
+    pub(super) fn fence(&mut self, actor: ActorId, upto: u64, keep: Context) {
+        self.fences.add(actor, upto, keep);
+        self.shrink_overlays();
+    }
+
+    fn shrink_overlays(&mut self) {
+        let overlaid: Vec<CellId> = self.store.overlaid().iter().cloned().collect();
+        for id in overlaid {
+            let Self {
+                store,
+                context,
+                fences,
+                ..
+            } = self;
+            store.update(&id, |cell| {
+                cell.retain_pre(|dot| !context.contains(dot) && !fences.is_void(dot))
+            });
+        }
+        let Self {
+            masks,
+            context,
+            fences,
+            ..
+        } = self;
+        masks.shrink(context);
+        if !fences.is_empty() {
+            masks.retain(|dot| !fences.is_void(dot));
+        }
+    }
+
+    /// The state of a cell for an answer, from the same instant as the context, without its overlay.
+    pub(super) fn state_for_unit(&self, id: &CellId) -> Cell {
+        #[cfg(feature = "bugs")]
+        let store = if self.switches.breaks(Bug::M14) {
+            self.stale.as_deref().unwrap_or(&self.store)
+        } else {
+            &self.store
+        };
+        #[cfg(not(feature = "bugs"))]
+        let store = &self.store;
+        let mut state = store.get(id).cloned().unwrap_or_default();
+        state.retain_pre(|_| false);
+        state
+    }
+}

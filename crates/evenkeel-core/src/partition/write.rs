@@ -1,0 +1,301 @@
+//! A client's write: mint dots, apply, log, send.
+//!
+//! Invariants: every change takes its own dot, consecutive within a batch; an event lists all that its writer saw
+//! of its cell; the batch is one record and one frame, so it is applied whole or not at all.
+
+use bytes::Bytes;
+
+use super::store::kinds_of;
+use super::{Effect, Partition, Write};
+use crate::bug::Bug;
+use crate::causality::{Context, Dot, Hlc};
+use crate::event::{Inc, Op, Put, RangeDel, Rem};
+use crate::limits::RANGE_RESETS_BYTES_MAX;
+use crate::message::Note;
+use crate::time::{Now, WallMs};
+use crate::types::{Cell, CellId, Chain, ChainId, Deadline, Range, Reset, Total};
+use crate::wire::{BatchEncoder, encode_note};
+
+/// What an entry of a range delete's list takes on the wire beside its cell's name, at most.
+const RESET_FIXED_BYTES: usize = 64;
+
+impl Partition {
+    /// Applies a batch; gives its dots, none when there was nothing to do.
+    pub(super) fn mint(
+        &mut self,
+        now: Now,
+        writes: Vec<Write>,
+        effects: &mut Vec<Effect>,
+    ) -> Context {
+        let mut batch = BatchEncoder::new(self.actor, self.next);
+        for write in writes {
+            match write {
+                Write::Set {
+                    cell,
+                    value,
+                    deadline,
+                } => {
+                    let op = self.put(now.wall, cell, value, deadline);
+                    self.mint_one(&mut batch, op);
+                }
+                Write::Add {
+                    cell,
+                    amount,
+                    deadline,
+                } => {
+                    let op = self.inc(now.wall, (cell, amount, deadline), batch.next_dot());
+                    self.mint_one(&mut batch, op);
+                }
+                Write::Remove { cell } => {
+                    if let Some(op) = self.rem(cell) {
+                        self.mint_one(&mut batch, op);
+                    }
+                }
+                Write::Clear { range } => {
+                    for part in self.split(range) {
+                        if let Some(op) = self.range_del(part) {
+                            self.mint_one(&mut batch, op);
+                        }
+                    }
+                }
+            }
+        }
+        self.spread(now, batch, effects)
+    }
+
+    fn mint_one(&mut self, batch: &mut BatchEncoder, op: Op) {
+        let dot = batch.next_dot();
+        batch.push(&op);
+        let new = self.replica.apply(dot, op);
+        assert!(
+            new,
+            "dot {dot} minted twice: the incarnation was not drawn anew at the start"
+        );
+    }
+
+    /// Hands the batch to the log and to every member whose link is up.
+    fn spread(&mut self, now: Now, batch: BatchEncoder, effects: &mut Vec<Effect>) -> Context {
+        if batch.count() == 0 {
+            return Context::default();
+        }
+        let mut dots = Context::default();
+        let last = self.next + batch.count() - 1;
+        dots.insert_run(crate::causality::DotRun {
+            actor: self.actor,
+            first: self.next,
+            last,
+        });
+        self.next = last + 1;
+        if let Some(bound) = self.clock.reserve(now.wall) {
+            let record = encode_note(self.head(), &Note::ClockBound { bound });
+            effects.push(Effect::Persist {
+                record: record.into(),
+                dots: Context::default(),
+            });
+        }
+        let frame = Bytes::from(batch.into_frame(self.head()));
+        effects.push(Effect::Persist {
+            record: frame.clone(),
+            dots: dots.clone(),
+        });
+        effects.extend(self.peers.up().map(|to| Effect::Send {
+            to,
+            frame: frame.clone(),
+        }));
+        self.changed(now);
+        dots
+    }
+
+    fn put(&mut self, wall: WallMs, cell: CellId, value: Box<[u8]>, deadline: Deadline) -> Op {
+        let held = self.replica.cell(&cell);
+        let observed = held.map(Cell::newest_hlc).unwrap_or_default();
+        let (rem, resets) = held.map(seen_of).unwrap_or_default();
+        let hlc = self.clock.stamp(wall, observed);
+        Op::Put(Put {
+            cell,
+            hlc,
+            value,
+            deadline,
+            rem: rem.into(),
+            resets,
+        })
+    }
+
+    fn rem(&self, cell: CellId) -> Option<Op> {
+        let (rem, resets) = seen_of(self.replica.cell(&cell)?);
+        if rem.is_empty() && resets.is_empty() {
+            return None;
+        }
+        Some(Op::Rem(Rem {
+            cell,
+            rem: rem.into(),
+            resets,
+        }))
+    }
+
+    fn inc(
+        &mut self,
+        wall: WallMs,
+        (cell, amount, deadline): (CellId, Total, Deadline),
+        dot: Dot,
+    ) -> Op {
+        let own = self
+            .replica
+            .cell(&cell)
+            .and_then(|held| own_chain(held, dot, amount));
+        let (birth, total) = match own {
+            Some(chain) => (chain.id.birth, add(chain.top.total, amount)),
+            None if self.settings.switches.breaks(Bug::M8) => (0, amount),
+            None => (dot.n, amount),
+        };
+        let hlc = self.clock.stamp(wall, Hlc::default());
+        Op::Inc(Inc {
+            cell,
+            hlc,
+            birth,
+            total,
+            deadline,
+        })
+    }
+
+    fn range_del(&self, range: Range) -> Option<Op> {
+        let ids = self.replica.store.ids_in(&range);
+        let held = |id: &CellId| self.replica.cell(id).is_some_and(Cell::is_live);
+        if !ids.iter().any(held) {
+            return None;
+        }
+        let resets = if self.settings.switches.breaks(Bug::M23) {
+            Vec::new()
+        } else {
+            self.resets_in(&ids)
+        };
+        Some(Op::RangeDel(RangeDel {
+            range,
+            context: self.replica.context().clone(),
+            resets,
+        }))
+    }
+
+    /// Every chain entry in the cells, dead ones included: absent must mean collected (replication.md 7.3).
+    fn resets_in(&self, ids: &[CellId]) -> Vec<(CellId, Reset)> {
+        let live_only = self.settings.switches.breaks(Bug::M25);
+        let cells = ids
+            .iter()
+            .filter_map(|id| self.replica.cell(id).map(|cell| (id, cell)));
+        let chains =
+            cells.flat_map(|(id, cell)| cell.chains().iter().map(move |chain| (id, chain)));
+        chains
+            .filter(|(_, chain)| !(live_only && chain.is_dead()))
+            .map(|(id, chain)| (id.clone(), chain.reset()))
+            .collect()
+    }
+
+    /// Cuts a range so that no part lists more resets than one event may carry (replication.md 7.4).
+    fn split(&self, range: Range) -> Vec<Range> {
+        let listed = self.resets_in(&self.replica.store.ids_in(&range));
+        let bytes: usize = listed
+            .iter()
+            .map(|(id, _)| id.key.len() + id.name.field.len() + RESET_FIXED_BYTES)
+            .sum();
+        if bytes <= RANGE_RESETS_BYTES_MAX {
+            return vec![range];
+        }
+        let middle = &listed[listed.len() / 2].0;
+        let first = &listed[0].0;
+        let parts = match range {
+            Range::Key(key) => kinds_of(&self.replica.store, &key)
+                .into_iter()
+                .map(|kind| Range::Fields {
+                    key: key.clone(),
+                    kind,
+                    from: Box::default(),
+                    to: None,
+                })
+                .collect(),
+            Range::Fields {
+                key,
+                kind,
+                from,
+                to,
+            } if first.name < middle.name => {
+                let cut = middle.name.field.clone();
+                vec![
+                    Range::Fields {
+                        key: key.clone(),
+                        kind,
+                        from,
+                        to: Some(cut.clone()),
+                    },
+                    Range::Fields {
+                        key,
+                        kind,
+                        from: cut,
+                        to,
+                    },
+                ]
+            }
+            // One cell alone is over the limit: its chains are as many as there were actors, so this is the end.
+            Range::Fields { .. } => return vec![range],
+            Range::Keys { from, to } if first.key < middle.key => {
+                let cut = middle.key.clone();
+                vec![
+                    Range::Keys {
+                        from,
+                        to: Some(cut.clone()),
+                    },
+                    Range::Keys { from: cut, to },
+                ]
+            }
+            Range::Keys { from, to } => {
+                let key = first.key.clone();
+                let after: Box<[u8]> = key.iter().copied().chain([0]).collect();
+                vec![
+                    Range::Keys {
+                        from,
+                        to: Some(key.clone()),
+                    },
+                    Range::Key(key),
+                    Range::Keys { from: after, to },
+                ]
+            }
+        };
+        parts
+            .into_iter()
+            .flat_map(|part| self.split(part))
+            .collect()
+    }
+}
+
+/// What a write to a cell observes there: its live versions, and how far its live chains have come.
+fn seen_of(cell: &Cell) -> (Vec<Dot>, Vec<Reset>) {
+    let rem = cell.versions().iter().map(|version| version.dot).collect();
+    let resets = cell
+        .chains()
+        .iter()
+        .filter(|chain| !chain.is_dead())
+        .map(Chain::reset)
+        .collect();
+    (rem, resets)
+}
+
+/// The chain that this actor goes on with: its own, alive, in the same kind of number. A dead one is never
+/// extended: another replica may have collected it.
+fn own_chain(cell: &Cell, dot: Dot, amount: Total) -> Option<&Chain> {
+    let mine = |id: ChainId| id.actor == dot.actor;
+    cell.chains().iter().rfind(|chain| {
+        mine(chain.id)
+            && !chain.is_dead()
+            && matches!(
+                (chain.top.total, amount),
+                (Total::Int(_), Total::Int(_)) | (Total::Float(_), Total::Float(_))
+            )
+    })
+}
+
+fn add(total: Total, amount: Total) -> Total {
+    match (total, amount) {
+        (Total::Int(a), Total::Int(b)) => Total::Int(a.saturating_add(b)),
+        (Total::Float(a), Total::Float(b)) => Total::Float(a + b),
+        (_, other) => other,
+    }
+}
