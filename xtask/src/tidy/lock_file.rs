@@ -23,7 +23,8 @@ pub(super) fn check(repo: &Repo) -> Vec<Finding> {
         for (forbidden, instead) in FORBIDDEN {
             if name == Some(forbidden) {
                 let message = format!(
-                    "`{forbidden}` is forbidden: {instead}; `cargo tree -i {forbidden}` names who needs it"
+                    "`{forbidden}` is forbidden: {instead}; \
+                     `cargo tree -i {forbidden}` names who needs it"
                 );
                 findings.push(Finding::new("forbidden-crate", PATH, index + 1, message));
             }
