@@ -29,8 +29,11 @@ enum Action {
         args: &'static str,
         env: Option<(&'static str, &'static str)>,
     },
-    /// A tool that is not there, and how to get it.
-    Missing(&'static str),
+    /// What would run, and how to get the tool it needs.
+    Missing {
+        args: &'static str,
+        install: &'static str,
+    },
 }
 
 struct Step {
@@ -50,12 +53,13 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tidy => f.write_str("cargo x tidy"),
-            Self::Cargo { args, env: None } => write!(f, "cargo {args}"),
+            Self::Cargo { args, env: None } | Self::Missing { args, .. } => {
+                write!(f, "cargo {args}")
+            }
             Self::Cargo {
                 args,
                 env: Some((name, value)),
             } => write!(f, "{name}=\"{value}\" cargo {args}"),
-            Self::Missing(install) => f.write_str(install),
         }
     }
 }
@@ -70,9 +74,12 @@ pub(crate) fn run(root: &Path, scope: Scope) -> Result<bool, String> {
         let passed = match &action {
             Action::Tidy => tidy::run(&Repo::load(root)?),
             Action::Cargo { args, env } => run_cargo(root, args, *env)?,
-            Action::Missing(install) => {
-                println!("SKIPPED {name}: the tool is not installed; {install}");
-                !require_all
+            Action::Missing { install, .. } => {
+                println!("SKIPPED {name}: the tool is not installed; get it with `{install}`");
+                if !require_all {
+                    continue;
+                }
+                false
             }
         };
         let seconds = step_start.elapsed().as_secs_f64();
@@ -134,12 +141,14 @@ fn tests() -> Vec<Step> {
 
 /// Advisories are left out: they need the network and change without a commit.
 fn deny() -> Step {
+    let args = "deny check licenses bans sources";
     if is_installed("deny") {
-        return Step::cargo("deny", "deny check licenses bans sources");
+        return Step::cargo("deny", args);
     }
+    let install = "cargo install cargo-deny --locked";
     Step {
         name: "deny",
-        action: Action::Missing("cargo install cargo-deny --locked"),
+        action: Action::Missing { args, install },
     }
 }
 
