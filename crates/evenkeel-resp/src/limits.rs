@@ -88,7 +88,8 @@ impl Default for Limits {
 /// The bounds of one reply, for the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplyLimits {
-    /// Bytes in one reply with its framing.
+    /// Bytes in one reply with its framing. Decoded it may take 32 times as
+    /// much, if a hostile server sends nothing but nulls.
     pub reply_bytes_max: usize,
     /// Bytes in a line: simple strings, errors, numbers, headers.
     pub line_bytes_max: usize,

@@ -343,3 +343,6 @@ fn aggregate_header(kind: u8, text: &[u8], room: usize) -> Result<Element, Reply
         _ => Element::Aggregate(aggregate),
     })
 }
+
+#[cfg(test)]
+mod tests;
