@@ -220,3 +220,40 @@ fn a_large_gap_is_closed_by_several_answers() {
     assert!(answers > 5, "{answers}");
     net.check_equal();
 }
+
+#[test]
+fn members_that_wait_for_each_other_do_not_answer_adverts_with_adverts() {
+    let mut net = Net::new(3);
+    for at in [A, B, C] {
+        let ticket = net.ticket();
+        let deadline = net.in_ms(500);
+        net.input(
+            at,
+            Input::Write {
+                ticket,
+                writes: vec![set("x", "v")],
+                acks: Acks {
+                    members: 3,
+                    durable: true,
+                },
+                deadline,
+            },
+        );
+    }
+    let mut frames = 0;
+    while !net.flights.is_empty() {
+        let flight = net.flights.remove(0);
+        net.arrive(flight.from, flight.to, flight.frame);
+        frames += 1;
+        assert!(frames < 200, "three writes set off a storm of frames");
+    }
+    assert_eq!(net.replies.len(), 3, "and every write was confirmed by all");
+    net.check_equal();
+}
+
+#[test]
+fn one_request_for_an_advert_is_answered_by_one() {
+    let mut net = Net::new(2);
+    net.forge(A, B, &Message::AdvertRequest);
+    assert_eq!(net.flights.len(), 1);
+}
