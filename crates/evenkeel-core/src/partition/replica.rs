@@ -357,6 +357,9 @@ impl Replica {
             extra,
             mut covered,
         } = unit;
+        // The sender's masks are in `extra` too. Its range deletes were applied before, so they are masks here as
+        // well; in the cell's own overlay dots of other cells would stay for ever, since nothing takes them out.
+        let keep = extra.difference(&self.masks.at(&id));
         self.join_cell(
             &id,
             &state,
@@ -364,7 +367,7 @@ impl Replica {
                 context,
                 extra: &extra,
             },
-            &extra,
+            &keep,
         );
         if self.switches.breaks(Bug::M4) {
             covered = covered.dots().take(1).collect();

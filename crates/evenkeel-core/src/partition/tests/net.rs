@@ -387,6 +387,28 @@ impl Net {
         assert_eq!(self.observed.iter().find(mismatch), None);
     }
 
+    /// Overlays hold only what has not arrived.
+    pub(super) fn check_overlays(&self) {
+        for part in &self.parts {
+            let applied = part.replica().context();
+            for (range, dots) in part.replica().masks() {
+                assert_eq!(
+                    dots.intersection(applied),
+                    Context::default(),
+                    "mask {range}"
+                );
+            }
+            for (id, cell) in part.replica().cells() {
+                let pre = cell.pre().cloned().unwrap_or_default();
+                assert_eq!(
+                    pre.intersection(applied),
+                    Context::default(),
+                    "overlay of {id}"
+                );
+            }
+        }
+    }
+
     /// No overlay is left anywhere.
     pub(super) fn check_no_overlay(&self) {
         for part in &self.parts {

@@ -120,6 +120,7 @@ fn check_history(mut net: Net, steps: Vec<Step>) {
     for step in steps {
         run(&mut net, step);
         net.check();
+        net.check_overlays();
     }
     net.converge();
 }

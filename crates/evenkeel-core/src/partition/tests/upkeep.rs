@@ -257,3 +257,25 @@ fn one_request_for_an_advert_is_answered_by_one() {
     net.forge(A, B, &Message::AdvertRequest);
     assert_eq!(net.flights.len(), 1);
 }
+
+#[test]
+fn the_overlay_of_a_unit_empties_itself_when_the_masked_write_of_another_cell_arrives() {
+    let mut net = Net::new(4);
+    net.write(C, sadd("s", "x"));
+    let c1 = net.take(C, A, kind::DELTA);
+    net.deltas(C, B);
+    net.lose_all();
+    net.write(B, del("s"));
+    net.deltas(B, A);
+    net.write(A, sadd("s", "z"));
+    net.lose_all();
+    // The unit of s/z comes from a replica that masks c1, an event of another cell.
+    net.repair(3, A);
+    assert_eq!(net.members(3, "s"), ["z"]);
+    net.arrive(C, 3, c1.clone());
+    net.arrive(C, A, c1);
+    net.repair(B, A);
+    net.repair(C, A);
+    net.check_equal();
+    net.check_no_overlay();
+}
