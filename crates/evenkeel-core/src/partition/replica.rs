@@ -55,11 +55,7 @@ impl Knowledge<'_> {
 
     /// `dots` as far as an overlay needs them: neither applied nor void.
     fn strip(&self, dots: &Context) -> Context {
-        let mut left = dots.difference(self.context);
-        if !self.fences.is_empty() {
-            left.retain(|dot| !self.fences.is_void(dot));
-        }
-        left
+        self.fences.without_void(dots.difference(self.context))
     }
 
     fn remove_observed(&self, id: &CellId, cell: &mut Cell, rem: &[Dot]) {
@@ -337,15 +333,12 @@ impl Replica {
             && self.store.overlaid().contains(id)
         {
             // The dots have this cell as their only target, so no other overlay can hold them.
-            self.store
-                .update(id, |cell| cell.retain_pre(|dot| !dots.contains(dot)));
+            self.store.update(id, |cell| cell.remove_pre(dots));
         }
         if !self.masks.is_empty() {
             self.masks.shrink(dots);
         }
-        for dot in dots.dots() {
-            self.index.insert(dot, target.clone());
-        }
+        self.index.insert_all(dots, &target);
     }
 
     /// Joins a cell that came with all of its dots that were missing here (replication.md 2.2 and 2.3).
@@ -493,7 +486,10 @@ impl Replica {
                 ..
             } = self;
             store.update(&id, |cell| {
-                cell.retain_pre(|dot| !context.contains(dot) && !fences.is_void(dot))
+                cell.remove_pre(context);
+                let pre = cell.pre().cloned().unwrap_or_default();
+                cell.clear_pre();
+                cell.add_pre(&fences.without_void(pre));
             });
         }
         let Self {
@@ -503,9 +499,7 @@ impl Replica {
             ..
         } = self;
         masks.shrink(context);
-        if !fences.is_empty() {
-            masks.retain(|dot| !fences.is_void(dot));
-        }
+        masks.shrink_void(fences);
     }
 
     /// The state of a cell for an answer, from the same instant as the context, without its overlay.
@@ -519,7 +513,7 @@ impl Replica {
         #[cfg(not(feature = "bugs"))]
         let store = &self.store;
         let mut state = store.get(id).cloned().unwrap_or_default();
-        state.retain_pre(|_| false);
+        state.clear_pre();
         state
     }
 }

@@ -2,6 +2,7 @@
 
 mod clients;
 mod history;
+mod hostile;
 mod interleavings;
 mod net;
 mod property;
