@@ -393,8 +393,21 @@ impl Replica {
         for chunk in chunks {
             self.install_range(chunk);
         }
+        // Not before all cells are joined: a mask taken over makes dots known here, and residue of a later chunk
+        // would then look as if it had been collected here.
         if let Some(first) = chunks.first() {
+            self.take_masks(&first.masks);
             self.finish_install(&first.context);
+        }
+    }
+
+    pub(super) fn take_masks(&mut self, masks: &[(Range, Context)]) {
+        if self.switches.breaks(Bug::M26) {
+            return;
+        }
+        for (range, dots) in masks {
+            let dots = self.knowledge().1.strip(dots);
+            self.masks.add(range, dots);
         }
     }
 
@@ -425,12 +438,6 @@ impl Replica {
         }
         for (id, cell) in remote {
             self.join_snapshot_cell(id, cell, masks_at(id), &chunk.context);
-        }
-        for (masked, dots) in &chunk.masks {
-            let dots = self.knowledge().1.strip(dots);
-            if !self.switches.breaks(Bug::M26) {
-                self.masks.add(masked, dots);
-            }
         }
         if self.switches.breaks(Bug::M22) {
             let claimed = self.knowledge().1.strip(&chunk.context);

@@ -260,6 +260,7 @@ impl Partition {
         let dots = first.context.difference(self.replica.context());
         let note = Note::Installed { id: first.id };
         if self.installs_in_place() {
+            self.replica.take_masks(&first.masks);
             self.replica.finish_install(&first.context);
         } else {
             self.replica.install(&spool.chunks);

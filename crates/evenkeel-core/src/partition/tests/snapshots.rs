@@ -206,3 +206,38 @@ fn a_counter_that_was_reset_arrives_by_snapshot_as_it_is() {
     );
     net.check_equal();
 }
+
+#[test]
+fn residue_in_a_later_chunk_is_not_mistaken_for_collected_because_of_a_mask() {
+    let mut net = Net::with(4, |settings| {
+        settings.index_entries_max = 1;
+        settings.snapshot_chunk_bytes = 1;
+    });
+    let new = 3;
+    net.write(A, incr("z", 5));
+    net.deltas(A, C);
+    net.lose_all();
+    net.write_all(
+        C,
+        vec![crate::partition::Write::Clear {
+            range: crate::types::Range::all(),
+        }],
+    );
+    net.deltas(C, B);
+    // B has the delete and not the increment it saw: a mask, and residue in the last chunk.
+    net.write(B, set("a", "first chunk"));
+    net.write(B, set("b", "second chunk"));
+    net.lose_all();
+    net.repair(new, B);
+    assert_eq!(
+        net.observed(
+            new,
+            |seen| matches!(seen, Observation::SnapshotInstalled { chunks, .. } if *chunks > 1)
+        ),
+        1
+    );
+    net.write(A, incr("z", 3));
+    net.deltas(A, new);
+    assert_eq!(net.count(new, "z"), 3.0, "the first five were deleted");
+    net.check();
+}
