@@ -241,3 +241,73 @@ fn residue_in_a_later_chunk_is_not_mistaken_for_collected_because_of_a_mask() {
     assert_eq!(net.count(new, "z"), 3.0, "the first five were deleted");
     net.check();
 }
+
+#[test]
+fn a_snapshot_with_a_gap_between_its_chunks_is_not_installed() {
+    let mut net = Net::with(2, forgetful);
+    fill(&mut net, A, 10);
+    net.provoke(B, A);
+    for kind in [kind::SYNC_REQUEST, kind::SNAPSHOT_REQUEST] {
+        let request = net.take(B, A, kind);
+        net.arrive(B, A, request);
+        let answer = net
+            .flights
+            .iter()
+            .position(|flight| flight.to == B)
+            .unwrap();
+        let answer = net.flights.remove(answer).frame;
+        net.arrive(A, B, answer);
+    }
+    // The second chunk claims to be the last one, and begins behind keys that no chunk brought.
+    let request = net.take(B, A, kind::SNAPSHOT_REQUEST);
+    net.arrive(B, A, request);
+    let frame = net.take(A, B, kind::SNAPSHOT_CHUNK);
+    let Message::SnapshotChunk(mut chunk) = decode(&frame).unwrap().1 else {
+        panic!("a chunk");
+    };
+    chunk.from = b"k09".as_slice().into();
+    chunk.cells.clear();
+    chunk.to = None;
+    net.forge(A, B, &Message::SnapshotChunk(chunk));
+    assert!(
+        net.parts[B].replica().context().is_empty(),
+        "events without their cells"
+    );
+    net.finish(A, B);
+    net.repair(B, A);
+    net.check_equal();
+}
+
+#[test]
+fn a_refused_snapshot_is_sought_elsewhere() {
+    let mut net = Net::with(3, forgetful);
+    fill(&mut net, A, 10);
+    net.repair(C, A);
+    net.lose_all();
+    // Both have what B lacks, and neither can tell it from its index.
+    net.provoke(B, A);
+    net.provoke(B, C);
+    for source in [A, C] {
+        let request = net.take(B, source, kind::SYNC_REQUEST);
+        net.arrive(B, source, request);
+        let need = net.take(source, B, kind::NEED_SNAPSHOT);
+        net.arrive(source, B, need);
+    }
+    for _ in 0..2 {
+        net.flights
+            .retain(|flight| flight.kind() == kind::SNAPSHOT_REQUEST);
+        assert_eq!(net.flights.len(), 1, "one member is asked at a time");
+        let request = net.flights.remove(0);
+        let Message::SnapshotRequest { nonce, .. } = decode(&request.frame).unwrap().1 else {
+            panic!("a request for a snapshot");
+        };
+        net.forge(request.to, B, &Message::SnapshotRefused { nonce });
+        net.wait(100);
+        let asked = |flight: &&super::net::Flight| flight.kind() == kind::SNAPSHOT_REQUEST;
+        let next = net.flights.iter().find(asked).unwrap();
+        assert_ne!(
+            next.to, request.to,
+            "it has just refused, and the other has it too"
+        );
+    }
+}
