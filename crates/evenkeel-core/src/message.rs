@@ -78,9 +78,9 @@ pub struct SnapshotChunk {
     pub to: Option<Key>,
     /// The cells, overlays included.
     pub cells: Vec<(CellId, Cell)>,
-    /// The source's range-delete overlays; in the first chunk.
+    /// The source's range-delete overlays; the same in every chunk, since the cells of each are joined under them.
     pub masks: Vec<(Range, Context)>,
-    /// The source's closed actors: (actor, last number it may have used, dots that stand); in the first chunk.
+    /// The source's closed actors: (actor, last number it may have used, dots that stand); the same in every chunk.
     pub fences: Vec<(ActorId, u64, Context)>,
 }
 

@@ -69,7 +69,7 @@ impl Context {
         })
     }
 
-    /// Every dot, ascending. As long as [`Self::count`]: for small sets only.
+    /// Every dot, ascending. As long as [`Self::count`], which a peer can make 2^64: bound it first.
     pub fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
         self.runs().flat_map(DotRun::dots)
     }
@@ -148,12 +148,6 @@ impl Context {
         self.actors
             .iter()
             .all(|(actor, set)| other.of(*actor).is_some_and(|theirs| set.is_subset(theirs)))
-    }
-
-    /// The dots for which `keep` holds; asks dot by dot, so for small sets only.
-    pub fn retain(&mut self, mut keep: impl FnMut(Dot) -> bool) {
-        let kept: Self = self.dots().filter(|dot| keep(*dot)).collect();
-        *self = kept;
     }
 
     /// Appends the encoding: actor count; per actor 8 bytes of id, run count, then gap and length of each run.

@@ -37,7 +37,8 @@ impl Partition {
         self.advert_due = self.advert_due.min(now.instant + ADVERT_AFTER_CHANGE);
     }
 
-    /// Members that wait for our acknowledgement hear of every change at once.
+    /// Members that wait for our acknowledgement hear of every change at once. Only of changes: adverts that were
+    /// answered with adverts would multiply for as long as two members wait for each other.
     pub(super) fn acknowledge(&self, now: Now, effects: &mut Vec<Effect>) {
         for (node, peer) in self
             .peers

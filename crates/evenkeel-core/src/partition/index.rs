@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::causality::{Context, Dot, DotRun};
 use crate::event::RangeDel;
 use crate::id::ActorId;
+use crate::limits::INDEX_ENTRIES_MAX;
 use crate::types::CellId;
 
 /// What an event was about.
@@ -32,7 +33,7 @@ impl DotIndex {
         self.len
     }
 
-    pub(super) fn insert(&mut self, dot: Dot, target: Target) {
+    fn insert(&mut self, dot: Dot, target: Target) {
         let entries = self.actors.entry(dot.actor).or_default();
         if entries.back().is_none_or(|last| last.0 < dot.n) {
             entries.push_back((dot.n, target));
@@ -40,6 +41,16 @@ impl DotIndex {
         } else if let Err(at) = entries.binary_search_by_key(&dot.n, |entry| entry.0) {
             entries.insert(at, (dot.n, target));
             self.len += 1;
+        }
+    }
+
+    /// Indexes all dots of one target. More than the index may ever hold are left out: whoever lacks them is sent
+    /// a snapshot.
+    pub(super) fn insert_all(&mut self, dots: &Context, target: &Target) {
+        if dots.count() <= INDEX_ENTRIES_MAX as u64 {
+            for dot in dots.dots() {
+                self.insert(dot, target.clone());
+            }
         }
     }
 

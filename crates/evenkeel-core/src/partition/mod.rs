@@ -238,7 +238,11 @@ impl Partition {
     }
 
     fn frame(&mut self, now: Now, from: NodeId, frame: Bytes, effects: &mut Vec<Effect>) {
-        let (head, message) = match decode(&frame) {
+        let decoded = decode(&frame).and_then(|(head, message)| {
+            self.check(head, &message)?;
+            Ok((head, message))
+        });
+        let (head, message) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => {
                 effects.push(Effect::Observe(Observation::BadFrame { from, error }));
@@ -268,7 +272,46 @@ impl Partition {
                 unit,
             } => self.read_answered(from, nonce, context, *unit),
         }
-        self.acknowledge(now, effects);
+    }
+
+    /// Refuses what no member can rightly say. To take own dots in that were never minted here would make the next
+    /// write an event that exists already, and a fence of this very actor would make it void.
+    fn check(&self, head: Head, message: &Message) -> Result<(), DecodeError> {
+        let refuse = |why| {
+            Err(DecodeError {
+                what: "frame",
+                offset: 0,
+                why,
+            })
+        };
+        if head.partition != self.settings.partition {
+            return refuse("it is about another partition");
+        }
+        let reused = [Bug::M5, Bug::ActorReused, Bug::ActorKept];
+        if reused.iter().any(|bug| self.settings.switches.breaks(*bug)) {
+            return Ok(());
+        }
+        let minted = |n: u64| n < self.next;
+        let held = |context: &Context| context.of(self.actor).and_then(|set| set.max());
+        let newest = match message {
+            Message::Delta(batch) if batch.actor == self.actor => {
+                Some(batch.first + (batch.ops.len() as u64 - 1))
+            }
+            Message::SyncAnswer(answer) => held(&answer.context),
+            Message::SnapshotChunk(chunk) => held(&chunk.context),
+            _ => None,
+        };
+        if !newest.is_none_or(minted) {
+            return refuse("it has events of this replica that were never minted here");
+        }
+        match message {
+            Message::SnapshotChunk(chunk)
+                if chunk.fences.iter().any(|fence| fence.0 == self.actor) =>
+            {
+                refuse("it closes the replica that receives it")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// New events of another member: the fast path.
@@ -293,6 +336,7 @@ impl Partition {
                 dots,
             });
             self.changed(now);
+            self.acknowledge(now, effects);
         }
     }
 

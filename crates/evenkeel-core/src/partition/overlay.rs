@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::causality::{Context, Dot};
+use crate::causality::{Context, Dot, DotRun};
 use crate::id::ActorId;
 use crate::types::{CellId, Range};
 
@@ -57,10 +57,10 @@ impl Masks {
         });
     }
 
-    /// Keeps the dots for which `keep` holds.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(Dot) -> bool) {
+    /// Takes out dots that are void.
+    pub(super) fn shrink_void(&mut self, fences: &Fences) {
         self.masks.retain_mut(|(_, context)| {
-            context.retain(&mut keep);
+            *context = fences.without_void(std::mem::take(context));
             !context.is_empty()
         });
     }
@@ -101,7 +101,17 @@ impl Fences {
         self.fences.insert(actor, (upto, keep));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.fences.is_empty()
+    /// The dots that are not void. Works on intervals: a mask may span millions of dots.
+    pub(super) fn without_void(&self, mut dots: Context) -> Context {
+        for (actor, (upto, keep)) in &self.fences {
+            let mut void = Context::default();
+            void.insert_run(DotRun {
+                actor: *actor,
+                first: 1,
+                last: *upto,
+            });
+            dots = dots.difference(&void.difference(keep));
+        }
+        dots
     }
 }

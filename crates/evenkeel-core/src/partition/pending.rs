@@ -308,7 +308,7 @@ impl Partition {
 
 /// What of a cell a client is shown: no overlay, no residue.
 fn visible(mut cell: Cell) -> Cell {
-    cell.retain_pre(|_| false);
+    cell.clear_pre();
     cell.retain_chains(|chain| !chain.is_dead());
     cell
 }

@@ -55,11 +55,7 @@ impl Knowledge<'_> {
 
     /// `dots` as far as an overlay needs them: neither applied nor void.
     fn strip(&self, dots: &Context) -> Context {
-        let mut left = dots.difference(self.context);
-        if !self.fences.is_empty() {
-            left.retain(|dot| !self.fences.is_void(dot));
-        }
-        left
+        self.fences.without_void(dots.difference(self.context))
     }
 
     fn remove_observed(&self, id: &CellId, cell: &mut Cell, rem: &[Dot]) {
@@ -337,15 +333,12 @@ impl Replica {
             && self.store.overlaid().contains(id)
         {
             // The dots have this cell as their only target, so no other overlay can hold them.
-            self.store
-                .update(id, |cell| cell.retain_pre(|dot| !dots.contains(dot)));
+            self.store.update(id, |cell| cell.remove_pre(dots));
         }
         if !self.masks.is_empty() {
             self.masks.shrink(dots);
         }
-        for dot in dots.dots() {
-            self.index.insert(dot, target.clone());
-        }
+        self.index.insert_all(dots, &target);
     }
 
     /// Joins a cell that came with all of its dots that were missing here (replication.md 2.2 and 2.3).
@@ -357,6 +350,9 @@ impl Replica {
             extra,
             mut covered,
         } = unit;
+        // The sender's masks are in `extra` too. Its range deletes were applied before, so they are masks here as
+        // well; in the cell's own overlay dots of other cells would stay for ever, since nothing takes them out.
+        let keep = extra.difference(&self.masks.at(&id));
         self.join_cell(
             &id,
             &state,
@@ -364,7 +360,7 @@ impl Replica {
                 context,
                 extra: &extra,
             },
-            &extra,
+            &keep,
         );
         if self.switches.breaks(Bug::M4) {
             covered = covered.dots().take(1).collect();
@@ -397,8 +393,21 @@ impl Replica {
         for chunk in chunks {
             self.install_range(chunk);
         }
+        // Not before all cells are joined: a mask taken over makes dots known here, and residue of a later chunk
+        // would then look as if it had been collected here.
         if let Some(first) = chunks.first() {
+            self.take_masks(&first.masks);
             self.finish_install(&first.context);
+        }
+    }
+
+    pub(super) fn take_masks(&mut self, masks: &[(Range, Context)]) {
+        if self.switches.breaks(Bug::M26) {
+            return;
+        }
+        for (range, dots) in masks {
+            let dots = self.knowledge().1.strip(dots);
+            self.masks.add(range, dots);
         }
     }
 
@@ -429,12 +438,6 @@ impl Replica {
         }
         for (id, cell) in remote {
             self.join_snapshot_cell(id, cell, masks_at(id), &chunk.context);
-        }
-        for (masked, dots) in &chunk.masks {
-            let dots = self.knowledge().1.strip(dots);
-            if !self.switches.breaks(Bug::M26) {
-                self.masks.add(masked, dots);
-            }
         }
         if self.switches.breaks(Bug::M22) {
             let claimed = self.knowledge().1.strip(&chunk.context);
@@ -490,7 +493,10 @@ impl Replica {
                 ..
             } = self;
             store.update(&id, |cell| {
-                cell.retain_pre(|dot| !context.contains(dot) && !fences.is_void(dot))
+                cell.remove_pre(context);
+                let pre = cell.pre().cloned().unwrap_or_default();
+                cell.clear_pre();
+                cell.add_pre(&fences.without_void(pre));
             });
         }
         let Self {
@@ -500,9 +506,7 @@ impl Replica {
             ..
         } = self;
         masks.shrink(context);
-        if !fences.is_empty() {
-            masks.retain(|dot| !fences.is_void(dot));
-        }
+        masks.shrink_void(fences);
     }
 
     /// The state of a cell for an answer, from the same instant as the context, without its overlay.
@@ -516,7 +520,7 @@ impl Replica {
         #[cfg(not(feature = "bugs"))]
         let store = &self.store;
         let mut state = store.get(id).cloned().unwrap_or_default();
-        state.retain_pre(|_| false);
+        state.clear_pre();
         state
     }
 }

@@ -27,6 +27,23 @@ pub(super) struct Spool {
     chunks: Vec<SnapshotChunk>,
 }
 
+impl Spool {
+    /// Whether a chunk is the next one of the same instant: together the chunks cover every key, once.
+    fn continues_with(&self, chunk: &SnapshotChunk) -> bool {
+        let number = usize::try_from(chunk.index).is_ok_and(|index| index == self.chunks.len());
+        let ascends = chunk.to.as_ref().is_none_or(|to| chunk.from < *to);
+        let fits = match self.chunks.last() {
+            None => chunk.from.is_empty(),
+            Some(last) => {
+                last.id == chunk.id
+                    && last.context == chunk.context
+                    && last.to.as_ref() == Some(&chunk.from)
+            }
+        };
+        number && ascends && fits
+    }
+}
+
 /// A snapshot being served.
 #[derive(Clone, Debug)]
 struct Pinned {
@@ -100,10 +117,11 @@ impl Partition {
         }
     }
 
-    /// A member has no room for us, or the snapshot is gone: look again a little later.
+    /// A member has no room for us, or the snapshot is gone: look elsewhere, or here again, a little later.
     pub(super) fn snapshot_refused(&mut self, now: Now, from: NodeId, nonce: Nonce) {
         if self.is_open(from, nonce) {
             self.exchange_done(now);
+            self.sync.avoid = Some(from);
             self.sync.look_at = Some(now.instant + SYNC_GRACE);
         }
     }
@@ -228,10 +246,11 @@ impl Partition {
             effects.push(Effect::Observe(Observation::StaleAnswer { from }));
             return;
         };
-        let next = u32::try_from(spool.chunks.len()).unwrap_or(u32::MAX);
-        if chunk.index != next || spool.id.is_some_and(|id| id != chunk.id) {
-            // Only a confused source sends this; nothing was installed, so start anew.
+        if !spool.continues_with(&chunk) {
+            // Only a confused source sends this; nothing was installed, so start anew, a little later.
             self.exchange_done(now);
+            self.sync.avoid = Some(from);
+            self.sync.look_at = Some(now.instant + SYNC_GRACE);
             return;
         }
         self.sync.failures = 0;
@@ -260,6 +279,7 @@ impl Partition {
         let dots = first.context.difference(self.replica.context());
         let note = Note::Installed { id: first.id };
         if self.installs_in_place() {
+            self.replica.take_masks(&first.masks);
             self.replica.finish_install(&first.context);
         } else {
             self.replica.install(&spool.chunks);
@@ -280,6 +300,7 @@ impl Partition {
         self.exchange_done(now);
         self.sync.needs_snapshot.clear();
         self.changed(now);
+        self.acknowledge(now, effects);
     }
 
     /// Reads a chunk back from the log: it waits for its installation.

@@ -40,7 +40,7 @@ pub(super) struct Sync {
     /// Requests in a row that were not answered.
     pub(super) failures: u32,
     /// The member that did not answer last: others are asked first.
-    avoid: Option<NodeId>,
+    pub(super) avoid: Option<NodeId>,
 }
 
 impl Sync {
@@ -291,6 +291,7 @@ impl Partition {
             units,
         }));
         self.changed(now);
+        self.acknowledge(now, effects);
     }
 
     /// Range deletes first, then the units: from the network and from the log alike.

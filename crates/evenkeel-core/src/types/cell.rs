@@ -180,10 +180,18 @@ impl Cell {
         }
     }
 
-    /// Keeps the overlay's dots for which `keep` holds.
-    pub fn retain_pre(&mut self, keep: impl FnMut(Dot) -> bool) {
+    /// Takes dots out of the overlay.
+    pub fn remove_pre(&mut self, dots: &Context) {
         if let Some(rest) = &mut self.rest {
-            rest.pre.retain(keep);
+            rest.pre = rest.pre.difference(dots);
+        }
+        self.tidy();
+    }
+
+    /// Takes the whole overlay away.
+    pub fn clear_pre(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.pre = Context::default();
         }
         self.tidy();
     }

@@ -221,21 +221,27 @@ const CHAIN_HAS_TOP: u8 = 1;
 const CHAIN_HAS_BASE: u8 = 2;
 const CHAIN_HAS_DEADLINE: u8 = 4;
 const CHAIN_IS_FLOAT: u8 = 8;
+const CHAIN_BASE_IS_FLOAT: u8 = 16;
+const CHAIN_FLAGS: u8 = 31;
 
 fn put_chain(out: &mut Vec<u8>, actors: &Actors, chain: &Chain) {
-    let numbers = if chain.top.n > 0 {
-        chain.top.total
-    } else {
-        chain.base.total
-    };
-    let float = matches!(numbers, Total::Float(_));
     let timed = chain.deadline != Deadline::NEVER;
     let base = chain.reset_by.filter(|_| chain.base.n > 0);
     let mut flags = 0;
-    flags |= if chain.top.n > 0 { CHAIN_HAS_TOP } else { 0 };
-    flags |= if base.is_some() { CHAIN_HAS_BASE } else { 0 };
+    let float = |mark: Mark| Numbers::of(mark.total) == Numbers::Float;
+    if chain.top.n > 0 {
+        flags |= CHAIN_HAS_TOP | if float(chain.top) { CHAIN_IS_FLOAT } else { 0 };
+    }
+    if base.is_some() {
+        // Of the same kind as the top unless a faulty peer sent the reset: even then this must stay readable.
+        flags |= CHAIN_HAS_BASE
+            | if float(chain.base) {
+                CHAIN_BASE_IS_FLOAT
+            } else {
+                0
+            };
+    }
     flags |= if timed { CHAIN_HAS_DEADLINE } else { 0 };
-    flags |= if float { CHAIN_IS_FLOAT } else { 0 };
     out.push(flags);
     actors.put(out, chain.id.actor);
     put_varint(out, chain.id.birth);
@@ -257,28 +263,34 @@ fn put_chain(out: &mut Vec<u8>, actors: &Actors, chain: &Chain) {
 fn get_chain(input: &mut Reader<'_>, actors: &Actors) -> Result<Chain, DecodeError> {
     const WHAT: &str = "chain flags";
     let flags = input.byte(WHAT)?;
-    if flags > 15 || flags & (CHAIN_HAS_TOP | CHAIN_HAS_BASE) == 0 {
+    let (has_top, has_base) = (flags & CHAIN_HAS_TOP != 0, flags & CHAIN_HAS_BASE != 0);
+    if flags & !CHAIN_FLAGS != 0 || !(has_top || has_base) {
         return Err(input.error(WHAT, "neither an increment nor a reset, or an unknown flag"));
     }
-    let numbers = if flags & CHAIN_IS_FLOAT == 0 {
-        Numbers::Int
-    } else {
-        Numbers::Float
+    if !has_top && flags & CHAIN_IS_FLOAT != 0 || !has_base && flags & CHAIN_BASE_IS_FLOAT != 0 {
+        return Err(input.error(WHAT, "the kind of a number that is not there"));
+    }
+    let numbers = |flag: u8| {
+        if flags & flag == 0 {
+            Numbers::Int
+        } else {
+            Numbers::Float
+        }
     };
     let actor = actors.get(input)?;
     let birth = input.varint("chain birth")?;
     let mut chain = Chain::unknown(ChainId { actor, birth });
-    if flags & CHAIN_HAS_TOP != 0 {
+    if has_top {
         chain.top = Mark {
             n: number(input)?,
-            total: numbers.get_total(input)?,
+            total: numbers(CHAIN_IS_FLOAT).get_total(input)?,
         };
         chain.hlc = get_hlc(input)?;
     }
-    if flags & CHAIN_HAS_BASE != 0 {
+    if has_base {
         chain.base = Mark {
             n: number(input)?,
-            total: numbers.get_total(input)?,
+            total: numbers(CHAIN_BASE_IS_FLOAT).get_total(input)?,
         };
         chain.reset_by = Some(actors.get_dot(input)?);
     }

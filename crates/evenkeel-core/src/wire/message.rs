@@ -5,13 +5,14 @@ use super::cell::{
     Actors, get_cell, get_cell_id, get_key, get_range, put_cell, put_cell_id, put_key, put_range,
 };
 use super::event::{BatchEncoder, get_batch, put_batch};
-use crate::causality::{Context, Hlc};
+use crate::causality::{Context, Dot, Hlc};
 use crate::codec::{DecodeError, Reader, put_varint};
-use crate::event::{Batch, Event};
+use crate::event::{Batch, Event, Op};
 use crate::id::{ActorId, PartitionId};
 use crate::message::{
     Advert, Head, Message, Nonce, Note, SnapshotChunk, SnapshotId, SyncAnswer, Unit,
 };
+use crate::types::Cell;
 
 const DELTA: u8 = 1;
 const ADVERT: u8 = 2;
@@ -192,6 +193,7 @@ fn get_message(input: &mut Reader<'_>, head: Head, kind: u8) -> Result<Message, 
             let nonce = get_nonce(input)?;
             let context = Context::decode(input)?;
             let unit = Box::new(get_unit(input, &Actors::of(&context))?);
+            check_held(input, &unit.state, &context)?;
             Message::ReadAnswer {
                 nonce,
                 context,
@@ -313,13 +315,17 @@ fn get_answer(input: &mut Reader<'_>) -> Result<SyncAnswer, DecodeError> {
     let context = Context::decode(input)?;
     let mut ranges = Vec::new();
     for _ in 0..input.count(20, "range deletes")? {
-        let actor = ActorId(input.u64("actor")?);
-        ranges.extend(events(get_batch(input, actor)?));
+        ranges.push(get_range_event(input, &context)?);
     }
     let mut units = Vec::new();
     let actors = Actors::of(&context);
     for _ in 0..input.count(6, "units")? {
-        units.push(get_unit(input, &actors)?);
+        let unit = get_unit(input, &actors)?;
+        if !unit.covered.is_subset(&context) {
+            return Err(input.error("unit", "it covers events that its sender does not hold"));
+        }
+        check_held(input, &unit.state, &context)?;
+        units.push(unit);
     }
     Ok(SyncAnswer {
         nonce,
@@ -329,15 +335,31 @@ fn get_answer(input: &mut Reader<'_>) -> Result<SyncAnswer, DecodeError> {
     })
 }
 
-fn events(batch: Batch) -> impl Iterator<Item = Event> {
-    let Batch { actor, first, ops } = batch;
-    let dots = crate::causality::DotRun {
-        actor,
-        first,
-        last: first + ops.len() as u64 - 1,
+fn get_range_event(input: &mut Reader<'_>, context: &Context) -> Result<Event, DecodeError> {
+    const WHAT: &str = "range delete";
+    let actor = ActorId(input.u64("actor")?);
+    let Batch { first, mut ops, .. } = get_batch(input, actor)?;
+    let dot = Dot::new(actor, first);
+    match (ops.pop(), ops.is_empty()) {
+        (Some(op @ Op::RangeDel(_)), true) if context.contains(dot) => Ok(Event { dot, op }),
+        (Some(Op::RangeDel(_)), true) => Err(input.error(WHAT, "its sender does not hold it")),
+        _ => Err(input.error(WHAT, "another event, or several")),
     }
-    .dots();
-    dots.zip(ops).map(|(dot, op)| Event { dot, op })
+}
+
+/// A state that shows an event its sender does not hold can be merged by nobody: it is no function of a context.
+fn check_held(input: &Reader<'_>, cell: &Cell, context: &Context) -> Result<(), DecodeError> {
+    let versions = cell.versions().iter().map(|version| version.dot);
+    let increments = cell.chains().iter().filter(|chain| chain.top.n > 0);
+    let mut shown = versions.chain(increments.map(|chain| Dot::new(chain.id.actor, chain.top.n)));
+    if shown.all(|dot| context.contains(dot)) {
+        Ok(())
+    } else {
+        Err(input.error(
+            "state of a cell",
+            "it shows events that its sender does not hold",
+        ))
+    }
 }
 
 fn put_chunk(out: &mut Vec<u8>, chunk: &SnapshotChunk) {
@@ -380,6 +402,7 @@ fn get_chunk(input: &mut Reader<'_>) -> Result<SnapshotChunk, DecodeError> {
     for _ in 0..input.count(5, "cells of a snapshot")? {
         let id = get_cell_id(input)?;
         let mut cell = get_cell(input, &actors)?;
+        check_held(input, &cell, &context)?;
         cell.add_pre(&Context::decode(input)?);
         cells.push((id, cell));
     }

@@ -1,0 +1,10 @@
+//! Tests of a replica and its exchanges: the worked interleavings of replication.md 13 by hand, then at random.
+
+mod clients;
+mod history;
+mod hostile;
+mod interleavings;
+mod net;
+mod property;
+mod snapshots;
+mod upkeep;
