@@ -268,7 +268,6 @@ impl Partition {
                 unit,
             } => self.read_answered(from, nonce, context, *unit),
         }
-        self.acknowledge(now, effects);
     }
 
     /// New events of another member: the fast path.
@@ -293,6 +292,7 @@ impl Partition {
                 dots,
             });
             self.changed(now);
+            self.acknowledge(now, effects);
         }
     }
 

@@ -280,6 +280,7 @@ impl Partition {
         self.exchange_done(now);
         self.sync.needs_snapshot.clear();
         self.changed(now);
+        self.acknowledge(now, effects);
     }
 
     /// Reads a chunk back from the log: it waits for its installation.

@@ -291,6 +291,7 @@ impl Partition {
             units,
         }));
         self.changed(now);
+        self.acknowledge(now, effects);
     }
 
     /// Range deletes first, then the units: from the network and from the log alike.
