@@ -333,18 +333,30 @@ impl Replica {
     /// Takes dots into the context once their effect is in, and out of the overlays.
     fn settle(&mut self, dots: &Context, target: Target) {
         self.context.join(dots);
-        if let Target::Cell(id) = &target
-            && self.store.overlaid().contains(id)
-        {
-            // The dots have this cell as their only target, so no other overlay can hold them.
-            self.store
-                .update(id, |cell| cell.retain_pre(|dot| !dots.contains(dot)));
-        }
+        self.shrink_cell_overlays(dots);
         if !self.masks.is_empty() {
             self.masks.shrink(dots);
         }
         for dot in dots.dots() {
             self.index.insert(dot, target.clone());
+        }
+    }
+
+    /// Takes applied dots out of the cells' overlays. Not only out of their own cell's: what came with a unit from
+    /// under a range delete's mask names dots of other cells too.
+    fn shrink_cell_overlays(&mut self, dots: &Context) {
+        let holds = |cell: &Cell| {
+            let pre = cell.pre();
+            pre.is_some_and(|pre| !pre.intersection(dots).is_empty())
+        };
+        let overlaid = self.store.overlaid().iter();
+        let hit: Vec<CellId> = overlaid
+            .filter(|id| self.store.get(id).is_some_and(holds))
+            .cloned()
+            .collect();
+        for id in hit {
+            self.store
+                .update(&id, |cell| cell.retain_pre(|dot| !dots.contains(dot)));
         }
     }
 
