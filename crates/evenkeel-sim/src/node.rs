@@ -1,5 +1,6 @@
 //! One simulated node: a process that may be down, its disk, its clock.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use evenkeel_core::id::{ActorId, NodeId};
@@ -36,7 +37,7 @@ pub(crate) struct Node {
     pub(crate) lost: bool,
     pub(crate) paused: bool,
     /// What came while it was paused.
-    pub(crate) backlog: Vec<Input>,
+    pub(crate) backlog: VecDeque<Input>,
     pub(crate) resumed_at: u64,
     pub(crate) tick_at: Option<u64>,
     /// Ticks in a row at one instant.
@@ -61,7 +62,7 @@ impl Node {
             boot: 0,
             lost: false,
             paused: false,
-            backlog: Vec::new(),
+            backlog: VecDeque::new(),
             resumed_at: 0,
             tick_at: None,
             ticks: 0,

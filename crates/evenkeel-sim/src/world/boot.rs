@@ -26,7 +26,11 @@ impl World {
             self.coverage.fault(Fault::Torn);
             self.coverage.mark(Mark::TailKept);
         }
-        self.note(Some(at), "crash", &format!("{lost} records lost, {kept} kept unsynced"));
+        self.note(
+            Some(at),
+            "crash",
+            &format!("{lost} records lost, {kept} kept unsynced"),
+        );
         let down = self.faults.spread(50 * MS, 20 * SECOND);
         self.schedule(now + down, Due::Restart { at, boot });
         Ok(())
@@ -162,13 +166,11 @@ impl World {
         }
         node.paused = false;
         node.resumed_at = self.now;
-        let backlog = std::mem::take(&mut node.backlog);
-        self.note(Some(at), "resume", &format!("{} inputs", backlog.len()));
-        for input in backlog {
+        let waiting = self.nodes[at].backlog.len();
+        self.note(Some(at), "resume", &format!("{waiting} inputs"));
+        while let Some(input) = self.nodes[at].backlog.pop_front() {
             self.nodes[at].ticks = 0;
-            if self.nodes[at].partition.is_some() {
-                self.handle(at, input)?;
-            }
+            self.handle(at, input)?;
         }
         // A tick may have been due meanwhile.
         self.nodes[at].tick_at = None;
