@@ -47,6 +47,10 @@ pub(crate) struct Node {
     pub(crate) image: Option<Image>,
     /// Whether an anti-entropy request is open.
     pub(crate) asking: bool,
+    /// The member whose next answer to it comes late.
+    pub(crate) held_from: Option<usize>,
+    /// Until when its requests draw crashes.
+    pub(crate) haunted_until: u64,
     /// When it last sent a snapshot chunk.
     pub(crate) chunk_at: Option<u64>,
 }
@@ -69,6 +73,8 @@ impl Node {
             fate: Fate::Keep,
             image: None,
             asking: false,
+            held_from: None,
+            haunted_until: 0,
             chunk_at: None,
         }
     }

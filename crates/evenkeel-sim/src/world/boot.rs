@@ -31,9 +31,26 @@ impl World {
             "crash",
             &format!("{lost} records lost, {kept} kept unsynced"),
         );
-        let down = self.faults.spread(50 * MS, 20 * SECOND);
+        let longest = if self.nodes[at].haunted_until > now {
+            400 * MS
+        } else {
+            20 * SECOND
+        };
+        let down = self.faults.spread(50 * MS, longest);
         self.schedule(now + down, Due::Restart { at, boot });
         Ok(())
+    }
+
+    /// A crash aimed at an open exchange; the node is back soon, and the next one is aimed too.
+    pub(super) fn spring_ambush(&mut self, at: usize) -> Verdict {
+        if self.nodes[at].partition.is_none() || self.healed {
+            return Ok(());
+        }
+        self.coverage.fault(Fault::Ambush);
+        if self.nodes[at].haunted_until <= self.now {
+            self.nodes[at].haunted_until = self.now + self.faults.spread(SECOND, 8 * SECOND);
+        }
+        self.crash(at)
     }
 
     /// A member is lost for good.

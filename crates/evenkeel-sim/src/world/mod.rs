@@ -288,13 +288,7 @@ impl World {
                 Ok(())
             }
             Due::Resume { at, boot } => self.resume(at, boot),
-            Due::Crash { at, boot } if self.nodes[at].boot == boot => {
-                if self.nodes[at].partition.is_some() && !self.healed {
-                    self.coverage.fault(Fault::Ambush);
-                    self.crash(at)?;
-                }
-                Ok(())
-            }
+            Due::Crash { at, boot } if self.nodes[at].boot == boot => self.spring_ambush(at),
             Due::Lose { at } => self.lose(at),
             Due::Rollback { at } => self.roll_back(at),
             Due::Restart { at, boot } if self.nodes[at].boot == boot => self.start(at),

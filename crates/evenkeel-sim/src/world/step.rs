@@ -16,11 +16,12 @@ use crate::coverage::Mark;
 use crate::disk::Record;
 use crate::faults::Fault;
 use crate::oracle::EventNo;
-use crate::swarm::MS;
+use crate::swarm::{MS, SECOND};
 use crate::workload::{Operation, Request};
 
 /// Kinds of frames that ambushes wait for: the second byte of a frame.
 const SYNC_REQUEST: u8 = 4;
+const SYNC_ANSWER: u8 = 5;
 const SNAPSHOT_CHUNK: u8 = 8;
 
 /// Frames of one run: many times what a busy run sends, far below what a storm does.
@@ -253,11 +254,22 @@ impl World {
         if !self.healed {
             self.ambush(from, to, kind);
         }
+        let held = self.hold_back(from, to, kind);
         let arrivals = self.network.send(self.now, (from, to), &mut self.coverage);
         for at in arrivals.into_iter().flatten() {
             let bytes = frame.clone();
-            self.schedule(at, Due::Frame { from, to, bytes });
+            self.schedule(at + held, Due::Frame { from, to, bytes });
         }
+    }
+
+    /// An answer to somebody who was ambushed comes late: into the next incarnation, if it can.
+    fn hold_back(&mut self, from: usize, to: usize, kind: Option<u8>) -> u64 {
+        let answer = matches!(kind, Some(SYNC_ANSWER | SNAPSHOT_CHUNK));
+        if !answer || self.healed || self.nodes[to].held_from != Some(from) {
+            return 0;
+        }
+        self.nodes[to].held_from = None;
+        self.faults.spread(100 * MS, 3 * SECOND)
     }
 
     /// Crashes and losses aimed at open exchanges.
@@ -269,15 +281,24 @@ impl World {
             }
             return;
         }
-        let armed = self.plan.faults.has(Fault::Ambush);
-        let victim =
-            match kind {
-                Some(SYNC_REQUEST) if armed && self.faults.chance(15) => from,
-                Some(SNAPSHOT_CHUNK) if armed && self.faults.chance(60) => {
-                    if self.faults.chance(700) { from } else { to }
+        if !self.plan.faults.has(Fault::Ambush) {
+            return;
+        }
+        let victim = match kind {
+            Some(SYNC_REQUEST) => {
+                // Who was ambushed is likely to be ambushed again at its next request.
+                let haunted = self.nodes[from].haunted_until > self.now;
+                if !self.faults.chance(if haunted { 400 } else { 15 }) {
+                    return;
                 }
-                _ => return,
-            };
+                self.nodes[from].held_from = Some(to);
+                from
+            }
+            Some(SNAPSHOT_CHUNK) if self.faults.chance(60) => {
+                if self.faults.chance(700) { from } else { to }
+            }
+            _ => return,
+        };
         let boot = self.nodes[victim].boot;
         self.schedule(soon, Due::Crash { at: victim, boot });
     }
