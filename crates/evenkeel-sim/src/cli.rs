@@ -174,9 +174,12 @@ fn execute(command: &Command, out: &mut impl Write) -> Result<bool, String> {
                 until: *until,
                 ..options(*seed, broken, less)?
             });
-            report::replayed(out, &outcome, &flags(broken, less)).map(|()| outcome.failure.is_none())
+            report::replayed(out, &outcome, &flags(broken, less))
+                .map(|()| outcome.failure.is_none())
         }
-        Command::Bugs { seeds_max, threads } => bugs(out, *seeds_max, threads.unwrap_or_else(cores)),
+        Command::Bugs { seeds_max, threads } => {
+            bugs(out, *seeds_max, threads.unwrap_or_else(cores))
+        }
         Command::Seeds => kept(out),
         Command::Determinism { seeds, first } => determinism(out, *first, *seeds),
     };
@@ -208,7 +211,9 @@ fn options(seed: u64, broken: &Broken, less: &Less) -> Result<Options, String> {
 #[cfg(not(feature = "bugs"))]
 fn options(seed: u64, broken: &Broken, less: &Less) -> Result<Options, String> {
     if broken.bug.is_some() {
-        return Err("--bug needs a build with the feature `bugs`, as `cargo sim` makes it".to_owned());
+        return Err(
+            "--bug needs a build with the feature `bugs`, as `cargo sim` makes it".to_owned(),
+        );
     }
     Ok(Options {
         limits: less.limits(),
@@ -241,7 +246,11 @@ fn run_many(
         }
     }
     for (seed, failure) in summary.failures.iter().skip(1).take(50) {
-        writeln!(out, "also: seed {seed:#x} step {}: {}: {}", failure.step, failure.check, failure.what)?;
+        writeln!(
+            out,
+            "also: seed {seed:#x} step {}: {}: {}",
+            failure.step, failure.check, failure.what
+        )?;
     }
     let mut fine = summary.failures.is_empty();
     if span.count >= SEEDS_FOR_COVERAGE && fine && base.limits.without == FaultSet::default() {
@@ -260,7 +269,11 @@ fn run_many(
 fn bugs(out: &mut impl Write, seeds_max: u64, threads: usize) -> io::Result<bool> {
     use evenkeel_core::bug::Bug;
     let mut all = true;
-    writeln!(out, "{:<28} {:>8} {:>8}  {:<40} rule switched off", "switch", "seed", "seeds", "found by")?;
+    writeln!(
+        out,
+        "{:<28} {:>8} {:>8}  {:<40} rule switched off",
+        "switch", "seed", "seeds", "found by"
+    )?;
     for bug in Bug::ALL {
         let base = Options {
             bug: Some(*bug),
@@ -274,13 +287,22 @@ fn bugs(out: &mut impl Write, seeds_max: u64, threads: usize) -> io::Result<bool
         };
         let summary = run(span, &base);
         let (seed, count, check) = match summary.failures.first() {
-            Some((seed, failure)) => (format!("{seed:#x}"), seed.to_string(), failure.check.as_str()),
+            Some((seed, failure)) => (
+                format!("{seed:#x}"),
+                seed.to_string(),
+                failure.check.as_str(),
+            ),
             None => {
                 all = false;
                 ("-".to_owned(), format!(">{seeds_max}"), "NOT FOUND")
             }
         };
-        writeln!(out, "{:<28} {seed:>8} {count:>8}  {check:<40} {}", bug.name(), bug.what().trim())?;
+        writeln!(
+            out,
+            "{:<28} {seed:>8} {count:>8}  {check:<40} {}",
+            bug.name(),
+            bug.what().trim()
+        )?;
         out.flush()?;
     }
     Ok(all)
@@ -288,7 +310,10 @@ fn bugs(out: &mut impl Write, seeds_max: u64, threads: usize) -> io::Result<bool
 
 #[cfg(not(feature = "bugs"))]
 fn bugs(out: &mut impl Write, _: u64, _: usize) -> io::Result<bool> {
-    writeln!(out, "the switches need a build with the feature `bugs`, as `cargo sim` makes it")?;
+    writeln!(
+        out,
+        "the switches need a build with the feature `bugs`, as `cargo sim` makes it"
+    )?;
     Ok(false)
 }
 
@@ -303,7 +328,11 @@ fn kept(out: &mut impl Write) -> io::Result<bool> {
     let mut fine = true;
     for kept in &kept {
         let outcome = run_seed(&Options::seed(kept.seed));
-        let verdict = if outcome.failure.is_none() { "passes" } else { "FAILS" };
+        let verdict = if outcome.failure.is_none() {
+            "passes"
+        } else {
+            "FAILS"
+        };
         writeln!(out, "{:#x} {verdict}  {}", kept.seed, kept.why)?;
         if let Some(failure) = &outcome.failure {
             fine = false;
@@ -324,10 +353,18 @@ fn determinism(out: &mut impl Write, first: u64, count: u64) -> io::Result<bool>
         let (once, again) = (run_seed(&options), run_seed(&options));
         if once.hash != again.hash {
             fine = false;
-            writeln!(out, "seed {seed:#x} ran in two ways: {:#x} and {:#x}", once.hash, again.hash)?;
+            writeln!(
+                out,
+                "seed {seed:#x} ran in two ways: {:#x} and {:#x}",
+                once.hash, again.hash
+            )?;
         }
     }
-    writeln!(out, "{count} seeds ran twice{}", if fine { ", the same each time" } else { "" })?;
+    writeln!(
+        out,
+        "{count} seeds ran twice{}",
+        if fine { ", the same each time" } else { "" }
+    )?;
     Ok(fine)
 }
 
@@ -335,19 +372,28 @@ fn determinism(out: &mut impl Write, first: u64, count: u64) -> io::Result<bool>
 struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "the runner alone measures real time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runner alone measures real time"
+    )]
     fn start() -> Self {
         Self(std::time::Instant::now())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the runner alone measures real time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the runner alone measures real time"
+    )]
     fn seconds(&self) -> f64 {
         self.0.elapsed().as_secs_f64()
     }
 }
 
 /// The commit of the working directory: a seed means nothing without it.
-#[expect(clippy::disallowed_methods, reason = "the runner alone asks which commit it is")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the runner alone asks which commit it is"
+)]
 pub(crate) fn head_commit() -> Option<String> {
     let git = std::process::Command::new("git")
         .args(["rev-parse", "--short", "HEAD"])

@@ -101,7 +101,10 @@ impl FaultSet {
 
     /// The kinds, in their order.
     pub fn iter(self) -> impl Iterator<Item = Fault> {
-        Fault::ALL.iter().copied().filter(move |fault| self.has(*fault))
+        Fault::ALL
+            .iter()
+            .copied()
+            .filter(move |fault| self.has(*fault))
     }
 }
 

@@ -1,5 +1,6 @@
 //! One simulated node: a process that may be down, its disk, its clock.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use evenkeel_core::id::{ActorId, NodeId};
@@ -36,7 +37,7 @@ pub(crate) struct Node {
     pub(crate) lost: bool,
     pub(crate) paused: bool,
     /// What came while it was paused.
-    pub(crate) backlog: Vec<Input>,
+    pub(crate) backlog: VecDeque<Input>,
     pub(crate) resumed_at: u64,
     pub(crate) tick_at: Option<u64>,
     /// Ticks in a row at one instant.
@@ -46,6 +47,10 @@ pub(crate) struct Node {
     pub(crate) image: Option<Image>,
     /// Whether an anti-entropy request is open.
     pub(crate) asking: bool,
+    /// The member whose next answer to it comes late.
+    pub(crate) held_from: Option<usize>,
+    /// Until when its requests draw crashes.
+    pub(crate) haunted_until: u64,
     /// When it last sent a snapshot chunk.
     pub(crate) chunk_at: Option<u64>,
 }
@@ -61,13 +66,15 @@ impl Node {
             boot: 0,
             lost: false,
             paused: false,
-            backlog: Vec::new(),
+            backlog: VecDeque::new(),
             resumed_at: 0,
             tick_at: None,
             ticks: 0,
             fate: Fate::Keep,
             image: None,
             asking: false,
+            held_from: None,
+            haunted_until: 0,
             chunk_at: None,
         }
     }

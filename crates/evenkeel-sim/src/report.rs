@@ -9,7 +9,12 @@ use crate::swarm::Limits;
 use crate::{Failure, Outcome};
 
 /// A failed check with everything needed to look at it again.
-pub(crate) fn failure(out: &mut impl Write, seed: u64, failure: &Failure, flags: &str) -> io::Result<()> {
+pub(crate) fn failure(
+    out: &mut impl Write,
+    seed: u64,
+    failure: &Failure,
+    flags: &str,
+) -> io::Result<()> {
     writeln!(out, "violation: {}", failure.check)?;
     writeln!(out, "  {}", failure.what)?;
     writeln!(
@@ -29,7 +34,12 @@ pub(crate) fn failure(out: &mut impl Write, seed: u64, failure: &Failure, flags:
 }
 
 /// The flags that make a failing run smaller.
-pub(crate) fn shrunk(out: &mut impl Write, seed: u64, shrunk: &Shrunk, flags: &str) -> io::Result<()> {
+pub(crate) fn shrunk(
+    out: &mut impl Write,
+    seed: u64,
+    shrunk: &Shrunk,
+    flags: &str,
+) -> io::Result<()> {
     if let Some(failure) = &shrunk.outcome.failure {
         writeln!(
             out,

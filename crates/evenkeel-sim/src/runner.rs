@@ -31,7 +31,8 @@ impl Summary {
         sum.virtual_us += outcome.totals.virtual_us;
         self.coverage.add(&outcome.coverage);
         let seed = outcome.seed;
-        self.failures.extend(outcome.failure.map(|failure| (seed, failure)));
+        self.failures
+            .extend(outcome.failure.map(|failure| (seed, failure)));
     }
 }
 

@@ -97,9 +97,13 @@ impl Plan {
         if nodes < 4 || limits.nodes.is_some_and(|nodes| nodes < 4) {
             faults.remove(Fault::Loss);
         }
-        let gaps_us = Fault::ALL.iter().map(|fault| gap(*fault, &mut rng)).collect();
+        let gaps_us = Fault::ALL
+            .iter()
+            .map(|fault| gap(*fault, &mut rng))
+            .collect();
         limits.without.iter().for_each(|fault| faults.remove(fault));
-        let on = |fault, drawn: u64, otherwise: u64| if faults.has(fault) { drawn } else { otherwise };
+        let on =
+            |fault, drawn: u64, otherwise: u64| if faults.has(fault) { drawn } else { otherwise };
         let network = NetworkPlan {
             delay_us: rng.spread(100, 100 * MS),
             tail_permille: on(Fault::Reorder, rng.between(2, 60), 0),
@@ -110,7 +114,11 @@ impl Plan {
         let every_us = (!rng.chance(250)).then_some(rng.spread(20 * MS, SECOND));
         let disk = DiskPlan {
             every_us,
-            latency_us: on(Fault::SlowDisk, rng.spread(50 * MS, SECOND), rng.spread(100, 8 * MS)),
+            latency_us: on(
+                Fault::SlowDisk,
+                rng.spread(50 * MS, SECOND),
+                rng.spread(100, 8 * MS),
+            ),
         };
         let mix = rng.pick(&MIXES);
         let operations = 300 + rng.index(60);
@@ -123,7 +131,8 @@ impl Plan {
             operations: limits.operations.unwrap_or(operations),
             burst: rng.spread(2, 32),
         };
-        let small = |fault, drawn: usize, otherwise| if faults.has(fault) { drawn } else { otherwise };
+        let small =
+            |fault, drawn: usize, otherwise| if faults.has(fault) { drawn } else { otherwise };
         Self {
             seed,
             nodes: limits.nodes.map_or(nodes, |fewer| fewer.min(nodes)),

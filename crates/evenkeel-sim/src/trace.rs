@@ -49,7 +49,12 @@ impl Trace {
     }
 
     /// Adds a line: virtual time, step, node, event, what it is about and what came of it.
-    pub(crate) fn line(&mut self, (at_us, step): (u64, u64), node: Option<NodeId>, columns: [&str; 3]) {
+    pub(crate) fn line(
+        &mut self,
+        (at_us, step): (u64, u64),
+        node: Option<NodeId>,
+        columns: [&str; 3],
+    ) {
         let Some(lines) = &mut self.lines else {
             return;
         };

@@ -105,7 +105,9 @@ impl Universe {
                 let below = to.as_ref().is_none_or(|to| field < to);
                 id.key == *key && id.name.kind == *kind && field >= from && below
             }
-            Range::Keys { from, to } => id.key >= *from && to.as_ref().is_none_or(|to| id.key < *to),
+            Range::Keys { from, to } => {
+                id.key >= *from && to.as_ref().is_none_or(|to| id.key < *to)
+            }
         };
         let numbered = self.cells.iter().enumerate();
         numbered.fold(0, |mask, (at, id)| mask | u64::from(inside(id)) << at)

@@ -100,8 +100,16 @@ impl Workload {
             0..=79 => self.write(universe),
             80..=95 => Request::Read {
                 cell: self.cell(universe),
-                replicas: if self.rng.chance(500) { 1 } else { 1 + self.rng.index(self.nodes) },
-                after: if self.rng.chance(500) { self.tokens[session].clone() } else { Context::default() },
+                replicas: if self.rng.chance(500) {
+                    1
+                } else {
+                    1 + self.rng.index(self.nodes)
+                },
+                after: if self.rng.chance(500) {
+                    self.tokens[session].clone()
+                } else {
+                    Context::default()
+                },
             },
             _ => Request::Await {
                 dots: self.tokens[session].clone(),
@@ -123,8 +131,16 @@ impl Workload {
     }
 
     fn write(&mut self, universe: &Universe) -> Request {
-        let length = if self.rng.chance(700) { 1 } else { 2 + self.rng.index(3) };
-        let acks = if self.rng.chance(750) { Acks::ONE } else { self.acks() };
+        let length = if self.rng.chance(700) {
+            1
+        } else {
+            2 + self.rng.index(3)
+        };
+        let acks = if self.rng.chance(750) {
+            Acks::ONE
+        } else {
+            self.acks()
+        };
         Request::Write {
             writes: (0..length).map(|_| self.change(universe)).collect(),
             acks,
@@ -142,13 +158,19 @@ impl Workload {
         let id = universe.id(cell).clone();
         let deadline = self.deadline();
         let plan = self.plan;
-        let draw = self.rng.below(plan.set + plan.add + plan.remove + plan.clear);
+        let draw = self
+            .rng
+            .below(plan.set + plan.add + plan.remove + plan.clear);
         self.serial += 1;
         // Deadlines are registers only; one key has nothing but a floating-point counter.
         if draw < plan.set || (id.name.kind == Kind::Deadline && draw < plan.set + plan.add) {
             let member = id.name.kind == Kind::Set && self.rng.chance(700);
             Write::Set {
-                value: if member { Box::default() } else { value(cell, self.serial) },
+                value: if member {
+                    Box::default()
+                } else {
+                    value(cell, self.serial)
+                },
                 cell: id,
                 deadline,
             }
@@ -196,7 +218,11 @@ impl Workload {
                 Range::Fields {
                     key: id.key.clone(),
                     kind: id.name.kind,
-                    from: if id.name.field.is_empty() { Box::default() } else { letter(low) },
+                    from: if id.name.field.is_empty() {
+                        Box::default()
+                    } else {
+                        letter(low)
+                    },
                     to: (high > low && self.rng.chance(700)).then(|| letter(high)),
                 }
             }

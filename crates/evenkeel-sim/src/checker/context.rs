@@ -9,7 +9,11 @@ use crate::universe::CellMask;
 
 impl Checker {
     /// Notes how the context of a replica has grown; the cells of the new events, `None` when it has not.
-    pub(super) fn advance(&mut self, step: Step<'_>, partition: &Partition) -> Verdict<Option<CellMask>> {
+    pub(super) fn advance(
+        &mut self,
+        step: Step<'_>,
+        partition: &Partition,
+    ) -> Verdict<Option<CellMask>> {
         let context = partition.replica().context();
         let seen = &mut self.seen[step.at];
         if *context == seen.context {
@@ -35,7 +39,11 @@ impl Checker {
         }
         if let Some(event) = unlogged {
             let event = self.history.event(event);
-            let what = format!("{:04x}:{} was applied and not logged", event.actor >> 48, event.n);
+            let what = format!(
+                "{:04x}:{} was applied and not logged",
+                event.actor >> 48,
+                event.n
+            );
             return violated("I5 applied without a log record", what);
         }
         seen.context = context.clone();
@@ -49,7 +57,9 @@ impl Checker {
             return Ok(());
         };
         let records = node.disk.records().iter();
-        let logged: EventSet = records.flat_map(|record| record.events.iter().copied()).collect();
+        let logged: EventSet = records
+            .flat_map(|record| record.events.iter().copied())
+            .collect();
         let context = partition.replica().context();
         let events = match self.history.set_of(context) {
             Ok(events) => events,

@@ -23,7 +23,12 @@ impl Checker {
             for event in node.disk.durable_events() {
                 if !self.seen[at].events.contains(event) {
                     let event = self.history.event(event);
-                    let what = format!("{:04x}:{} is on the disk of {}", event.actor >> 48, event.n, node.id);
+                    let what = format!(
+                        "{:04x}:{} is on the disk of {}",
+                        event.actor >> 48,
+                        event.n,
+                        node.id
+                    );
                     return violated("(6) durable event lost", what);
                 }
             }
@@ -57,7 +62,10 @@ impl Checker {
     /// I15 and I21: nothing waits, nobody lags, everything is durable.
     fn check_quiet(&self, at: usize, partition: &Partition, nodes: &[Node]) -> Verdict {
         if !self.requests[at].is_empty() || partition.pending() > 0 {
-            return violated("I15 answered in time", format!("requests wait at {}", nodes[at].id));
+            return violated(
+                "I15 answered in time",
+                format!("requests wait at {}", nodes[at].id),
+            );
         }
         if partition.durable() != partition.replica().context() {
             let what = format!("{} has synced only {}", nodes[at].id, partition.durable());
@@ -65,7 +73,12 @@ impl Checker {
         }
         for peer in nodes.iter().filter(|peer| !peer.lost) {
             if peer.id != nodes[at].id && partition.lag(peer.id) > 0 {
-                let what = format!("{} says that {} lacks {}", nodes[at].id, peer.id, partition.lag(peer.id));
+                let what = format!(
+                    "{} says that {} lacks {}",
+                    nodes[at].id,
+                    peer.id,
+                    partition.lag(peer.id)
+                );
                 return violated("I21 lag", what);
             }
         }
@@ -86,11 +99,18 @@ impl Checker {
             let what = format!("{} entries at {id}", replica.index_len());
             return violated("(7) index not collected", what);
         }
-        let living: BTreeSet<u64> = nodes.iter().filter(|node| !node.lost).map(|node| node.actor.0).collect();
+        let living: BTreeSet<u64> = nodes
+            .iter()
+            .filter(|node| !node.lost)
+            .map(|node| node.actor.0)
+            .collect();
         for (cell, state) in replica.cells() {
             for chain in state.chains().iter().filter(|chain| chain.is_dead()) {
                 if living.contains(&chain.id.actor.0) {
-                    return violated("(7) residue not collected", format!("{chain:?} of {cell} at {id}"));
+                    return violated(
+                        "(7) residue not collected",
+                        format!("{chain:?} of {cell} at {id}"),
+                    );
                 }
                 coverage.mark(Mark::DanglingResidue);
             }

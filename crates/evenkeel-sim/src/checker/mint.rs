@@ -8,7 +8,12 @@ use crate::oracle::{Deed, EventNo, EventSet, Reset};
 
 impl Checker {
     /// Learns a batch that a node minted for a client.
-    pub(crate) fn minted(&mut self, at: usize, batch: &Batch, writes: &[Write]) -> Verdict<Vec<EventNo>> {
+    pub(crate) fn minted(
+        &mut self,
+        at: usize,
+        batch: &Batch,
+        writes: &[Write],
+    ) -> Verdict<Vec<EventNo>> {
         let minted = match self.history.learn(batch, writes) {
             Ok(minted) => minted,
             Err(what) => return violated("I3 dot minted wrongly", what),
@@ -46,7 +51,10 @@ impl Checker {
         let mut named = rem.clone();
         named.sort_unstable_by_key(|no| (history.event(*no).actor, history.event(*no).n));
         if named != view.versions {
-            return violated("I4 observed dots", format!("{deed:?} names not what was live"));
+            return violated(
+                "I4 observed dots",
+                format!("{deed:?} names not what was live"),
+            );
         }
         let mut marks = resets.clone();
         marks.sort_unstable();
@@ -56,14 +64,23 @@ impl Checker {
             upto: history.event(chain.top).n,
         });
         if !live.eq(marks) {
-            return violated("I4 observed chains", format!("{deed:?} resets not what was live"));
+            return violated(
+                "I4 observed chains",
+                format!("{deed:?} resets not what was live"),
+            );
         }
-        let newest = view.versions.iter().filter_map(|no| match &history.event(*no).deed {
-            Deed::Put { stamp, .. } => Some(*stamp),
-            _ => None,
-        });
+        let newest = view
+            .versions
+            .iter()
+            .filter_map(|no| match &history.event(*no).deed {
+                Deed::Put { stamp, .. } => Some(*stamp),
+                _ => None,
+            });
         if stamp.is_some_and(|stamp| newest.max().is_some_and(|newest| newest >= stamp)) {
-            return violated("4.5 stamp", format!("{deed:?} is not stamped above what it overwrites"));
+            return violated(
+                "4.5 stamp",
+                format!("{deed:?} is not stamped above what it overwrites"),
+            );
         }
         Ok(())
     }

@@ -55,7 +55,10 @@ impl Checker {
         coverage: &mut Coverage,
     ) -> Verdict<Learned> {
         let Some(open) = self.requests[at].remove(&ticket) else {
-            return violated("I15 answered once", format!("ticket {ticket} is not open: {reply:?}"));
+            return violated(
+                "I15 answered once",
+                format!("ticket {ticket} is not open: {reply:?}"),
+            );
         };
         let late = open.deadline <= now;
         let learned = |dots: &Context| Ok(Some((open.session, dots.clone())));
@@ -81,10 +84,17 @@ impl Checker {
                 self.check_read(&open.ask, cell, context, coverage)?;
                 learned(context)
             }
-            (Ask::Read { replicas, after, .. }, Reply::Behind { missing, reached }) if late => {
+            (
+                Ask::Read {
+                    replicas, after, ..
+                },
+                Reply::Behind { missing, reached },
+            ) if late => {
                 coverage.mark(Mark::Behind);
                 let missing = self.set_of(missing)?;
-                if !missing.is_subset(after) || (missing == EventSet::default() && reached >= replicas) {
+                if !missing.is_subset(after)
+                    || (missing == EventSet::default() && reached >= replicas)
+                {
                     return violated("I15 behind", format!("nothing was missing: {reply:?}"));
                 }
                 Ok(None)
@@ -99,24 +109,37 @@ impl Checker {
                 self.check_held(events, *acks, *members)?;
                 Ok(None)
             }
-            _ => violated("I15 answer", format!("{reply:?} to {:?} at {now}", open.ask)),
+            _ => violated(
+                "I15 answer",
+                format!("{reply:?} to {:?} at {now}", open.ask),
+            ),
         }
     }
 
     fn check_dots(&self, minted: &[EventNo], dots: &Context) -> Verdict {
         let claimed = self.events_of(dots)?;
         if claimed != minted {
-            return violated("I15 answer", format!("the write minted other dots than {dots}"));
+            return violated(
+                "I15 answer",
+                format!("the write minted other dots than {dots}"),
+            );
         }
         Ok(())
     }
 
     /// I17 and I2: as many members as claimed have, or had, every one of the events.
     fn check_held(&self, events: &[EventNo], acks: Acks, members: usize) -> Verdict {
-        let held = if acks.durable { &self.durable } else { &self.applied };
-        let common = events.iter().fold(u8::MAX, |nodes, event| nodes & held[*event as usize]);
+        let held = if acks.durable {
+            &self.durable
+        } else {
+            &self.applied
+        };
+        let common = events
+            .iter()
+            .fold(u8::MAX, |nodes, event| nodes & held[*event as usize]);
         if (common.count_ones() as usize) < members {
-            let what = format!("{members} members were claimed, {common:b} (one bit a node) held it");
+            let what =
+                format!("{members} members were claimed, {common:b} (one bit a node) held it");
             return violated("I17 acknowledged without being held", what);
         }
         Ok(())
@@ -129,7 +152,12 @@ impl Checker {
         context: &Context,
         coverage: &mut Coverage,
     ) -> Verdict {
-        let Ask::Read { cell: number, replicas, after } = ask else {
+        let Ask::Read {
+            cell: number,
+            replicas,
+            after,
+        } = ask
+        else {
             return Ok(());
         };
         for version in cell.versions() {
@@ -151,16 +179,31 @@ impl Checker {
     }
 
     /// I14 to I16, after a step of a node.
-    pub(crate) fn check_waiting(&self, at: usize, now: u64, resumed_at: u64, partition: &Partition) -> Verdict {
+    pub(crate) fn check_waiting(
+        &self,
+        at: usize,
+        now: u64,
+        resumed_at: u64,
+        partition: &Partition,
+    ) -> Verdict {
         let waiting = &self.requests[at];
         if partition.pending() != waiting.len() {
-            let what = format!("{} requests wait, the product knows {}", waiting.len(), partition.pending());
+            let what = format!(
+                "{} requests wait, the product knows {}",
+                waiting.len(),
+                partition.pending()
+            );
             return violated("I14 pending requests", what);
         }
         let allowed = now.min(now.max(resumed_at)).saturating_sub(TICK_US);
-        let late = waiting.iter().find(|(_, open)| open.deadline < allowed && resumed_at < allowed);
+        let late = waiting
+            .iter()
+            .find(|(_, open)| open.deadline < allowed && resumed_at < allowed);
         if let Some((ticket, open)) = late {
-            let what = format!("ticket {ticket} waits since its deadline at {}: {:?}", open.deadline, open.ask);
+            let what = format!(
+                "ticket {ticket} waits since its deadline at {}: {:?}",
+                open.deadline, open.ask
+            );
             return violated("I15 answered in time", what);
         }
         Ok(())
@@ -172,9 +215,11 @@ impl Checker {
             Some(Ask::Write { acks, .. }) if *acks == Acks::ONE => {
                 violated("I16 available", "a write with one acknowledgement waits")
             }
-            Some(Ask::Read { replicas: 0 | 1, after, .. }) if *after == EventSet::default() => {
-                violated("I16 available", "a local read waits")
-            }
+            Some(Ask::Read {
+                replicas: 0 | 1,
+                after,
+                ..
+            }) if *after == EventSet::default() => violated("I16 available", "a local read waits"),
             _ => Ok(()),
         }
     }

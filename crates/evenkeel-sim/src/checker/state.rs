@@ -29,11 +29,17 @@ impl Checker {
         let grown = self.advance(step, partition)?;
         for cell in cells_of(step.written | grown.unwrap_or(0)) {
             self.check_cell(step.at, partition, cell)?;
-            notice(partition.replica().cell(self.history.universe.id(cell)), coverage);
+            notice(
+                partition.replica().cell(self.history.universe.id(cell)),
+                coverage,
+            );
         }
         let digest = partition.replica().digest();
         if grown.is_none() && digest != self.seen[step.at].digest {
-            return violated("3.3 state without event", "the digest changed and the context did not");
+            return violated(
+                "3.3 state without event",
+                "the digest changed and the context did not",
+            );
         }
         self.seen[step.at].digest = digest;
         if grown.is_some() {
@@ -52,7 +58,9 @@ impl Checker {
     /// (1): one cell against the oracle.
     pub(super) fn check_cell(&mut self, at: usize, partition: &Partition, cell: CellNo) -> Verdict {
         let have = partition.replica().cell(self.history.universe.id(cell));
-        let view = self.evaluator.view(&self.history, cell, &self.seen[at].events);
+        let view = self
+            .evaluator
+            .view(&self.history, cell, &self.seen[at].events);
         match differs(&self.history, view, have) {
             None => Ok(()),
             Some(how) => Err(Box::new(Violation {
@@ -93,7 +101,11 @@ impl Checker {
         for event in self.events_of(partition.durable())? {
             if self.durable[event as usize] & (1 << at) == 0 {
                 let event = self.history.event(event);
-                let what = format!("{:04x}:{} was never synced here", event.actor >> 48, event.n);
+                let what = format!(
+                    "{:04x}:{} was never synced here",
+                    event.actor >> 48,
+                    event.n
+                );
                 return violated("I17 durable without fsync", what);
             }
         }
@@ -152,7 +164,9 @@ impl Checker {
         let one = |id| universe.find(id).map_or(0, |cell| 1 << cell);
         writes.iter().fold(0, |mask, write| {
             mask | match write {
-                Write::Set { cell, .. } | Write::Remove { cell } | Write::Add { cell, .. } => one(cell),
+                Write::Set { cell, .. } | Write::Remove { cell } | Write::Add { cell, .. } => {
+                    one(cell)
+                }
                 Write::Clear { range } => universe.covered(range),
             }
         })
@@ -173,8 +187,24 @@ fn looks_equal(mine: Option<&Cell>, theirs: Option<&Cell>) -> bool {
             .filter(|chain| !chain.is_dead())
     }
     live(mine)
-        .map(|chain| (chain.id, chain.top, chain.hlc, chain.deadline, chain.value()))
-        .eq(live(theirs).map(|chain| (chain.id, chain.top, chain.hlc, chain.deadline, chain.value())))
+        .map(|chain| {
+            (
+                chain.id,
+                chain.top,
+                chain.hlc,
+                chain.deadline,
+                chain.value(),
+            )
+        })
+        .eq(live(theirs).map(|chain| {
+            (
+                chain.id,
+                chain.top,
+                chain.hlc,
+                chain.deadline,
+                chain.value(),
+            )
+        }))
 }
 
 fn notice(cell: Option<&Cell>, coverage: &mut Coverage) {
@@ -185,7 +215,13 @@ fn notice(cell: Option<&Cell>, coverage: &mut Coverage) {
     if cell.versions().len() > 1 {
         coverage.mark(Mark::Siblings);
     }
-    if cell.chains().iter().filter(|chain| !chain.is_dead()).count() > 1 {
+    if cell
+        .chains()
+        .iter()
+        .filter(|chain| !chain.is_dead())
+        .count()
+        > 1
+    {
         coverage.mark(Mark::Chains);
     }
 }

@@ -177,7 +177,11 @@ impl History {
     ///
     /// # Errors
     /// When the batch does not do what the client asked for, or breaks an invariant of this type.
-    pub(crate) fn learn(&mut self, batch: &Batch, writes: &[Write]) -> Result<Vec<EventNo>, String> {
+    pub(crate) fn learn(
+        &mut self,
+        batch: &Batch,
+        writes: &[Write],
+    ) -> Result<Vec<EventNo>, String> {
         let mut asked = writes.iter();
         let mut minted = Vec::new();
         let mut n = batch.first;
@@ -226,11 +230,15 @@ impl History {
             ..
         } = deed
         {
-            self.extend(cell, (actor, birth), Increment {
-                n: dot.n,
-                event: no,
-                amount,
-            });
+            self.extend(
+                cell,
+                (actor, birth),
+                Increment {
+                    n: dot.n,
+                    event: no,
+                    amount,
+                },
+            );
         }
         self.events.push(Event {
             actor,

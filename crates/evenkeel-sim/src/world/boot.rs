@@ -26,10 +26,31 @@ impl World {
             self.coverage.fault(Fault::Torn);
             self.coverage.mark(Mark::TailKept);
         }
-        self.note(Some(at), "crash", &format!("{lost} records lost, {kept} kept unsynced"));
-        let down = self.faults.spread(50 * MS, 20 * SECOND);
+        self.note(
+            Some(at),
+            "crash",
+            &format!("{lost} records lost, {kept} kept unsynced"),
+        );
+        let longest = if self.nodes[at].haunted_until > now {
+            400 * MS
+        } else {
+            20 * SECOND
+        };
+        let down = self.faults.spread(50 * MS, longest);
         self.schedule(now + down, Due::Restart { at, boot });
         Ok(())
+    }
+
+    /// A crash aimed at an open exchange; the node is back soon, and the next one is aimed too.
+    pub(super) fn spring_ambush(&mut self, at: usize) -> Verdict {
+        if self.nodes[at].partition.is_none() || self.healed {
+            return Ok(());
+        }
+        self.coverage.fault(Fault::Ambush);
+        if self.nodes[at].haunted_until <= self.now {
+            self.nodes[at].haunted_until = self.now + self.faults.spread(SECOND, 8 * SECOND);
+        }
+        self.crash(at)
     }
 
     /// A member is lost for good.
@@ -162,13 +183,11 @@ impl World {
         }
         node.paused = false;
         node.resumed_at = self.now;
-        let backlog = std::mem::take(&mut node.backlog);
-        self.note(Some(at), "resume", &format!("{} inputs", backlog.len()));
-        for input in backlog {
+        let waiting = self.nodes[at].backlog.len();
+        self.note(Some(at), "resume", &format!("{waiting} inputs"));
+        while let Some(input) = self.nodes[at].backlog.pop_front() {
             self.nodes[at].ticks = 0;
-            if self.nodes[at].partition.is_some() {
-                self.handle(at, input)?;
-            }
+            self.handle(at, input)?;
         }
         // A tick may have been due meanwhile.
         self.nodes[at].tick_at = None;

@@ -83,7 +83,12 @@ impl World {
                 self.network.clog(self.now);
                 Ok(())
             }
-            Fault::Isolate | Fault::Halves | Fault::Bridge | Fault::Ring | Fault::Grudge | Fault::OneWay => {
+            Fault::Isolate
+            | Fault::Halves
+            | Fault::Bridge
+            | Fault::Ring
+            | Fault::Grudge
+            | Fault::OneWay => {
                 if let Some(until) = self.network.start_cut(self.now, fault) {
                     self.coverage.fault(fault);
                     self.note(None, "cut", fault.name());
@@ -123,7 +128,9 @@ impl World {
 
     /// Late in the run a member is lost anyway, if no snapshot has drawn the loss to its source.
     fn strike_loss(&mut self, victim: usize) -> Verdict {
-        if self.loss_from.is_some_and(|from| self.now >= from) && self.now > self.plan.duration_us * 3 / 5 {
+        if self.loss_from.is_some_and(|from| self.now >= from)
+            && self.now > self.plan.duration_us * 3 / 5
+        {
             return self.lose(victim);
         }
         Ok(())

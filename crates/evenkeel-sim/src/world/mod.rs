@@ -37,19 +37,48 @@ const PROBE_US: u64 = SECOND;
 /// Something that is due at a time.
 #[derive(Debug)]
 enum Due {
-    Frame { from: usize, to: usize, bytes: Bytes },
-    Tick { at: usize, boot: u32 },
+    Frame {
+        from: usize,
+        to: usize,
+        bytes: Bytes,
+    },
+    Tick {
+        at: usize,
+        boot: u32,
+    },
     Client,
-    Sync { at: usize, boot: u32 },
-    Synced { at: usize, boot: u32 },
-    Link { a: usize, b: usize },
+    Sync {
+        at: usize,
+        boot: u32,
+    },
+    Synced {
+        at: usize,
+        boot: u32,
+    },
+    Link {
+        a: usize,
+        b: usize,
+    },
     Strike(Fault),
     CutsEnd,
-    Resume { at: usize, boot: u32 },
-    Crash { at: usize, boot: u32 },
-    Lose { at: usize },
-    Rollback { at: usize },
-    Restart { at: usize, boot: u32 },
+    Resume {
+        at: usize,
+        boot: u32,
+    },
+    Crash {
+        at: usize,
+        boot: u32,
+    },
+    Lose {
+        at: usize,
+    },
+    Rollback {
+        at: usize,
+    },
+    Restart {
+        at: usize,
+        boot: u32,
+    },
     Heal,
     Probe,
 }
@@ -259,13 +288,7 @@ impl World {
                 Ok(())
             }
             Due::Resume { at, boot } => self.resume(at, boot),
-            Due::Crash { at, boot } if self.nodes[at].boot == boot => {
-                if self.nodes[at].partition.is_some() && !self.healed {
-                    self.coverage.fault(Fault::Ambush);
-                    self.crash(at)?;
-                }
-                Ok(())
-            }
+            Due::Crash { at, boot } if self.nodes[at].boot == boot => self.spring_ambush(at),
             Due::Lose { at } => self.lose(at),
             Due::Rollback { at } => self.roll_back(at),
             Due::Restart { at, boot } if self.nodes[at].boot == boot => self.start(at),
@@ -357,7 +380,8 @@ impl World {
     fn note(&mut self, at: Option<usize>, event: &str, about: &str) {
         if self.trace.is_read() {
             let node = at.map(|at| self.nodes[at].id);
-            self.trace.line((self.now, self.steps), node, [event, about, ""]);
+            self.trace
+                .line((self.now, self.steps), node, [event, about, ""]);
         }
     }
 

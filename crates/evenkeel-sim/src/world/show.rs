@@ -81,7 +81,11 @@ fn message(frame: &[u8]) -> (String, String) {
                 .iter()
                 .map(|unit| format!("{} {}", unit.cell, unit.covered))
                 .collect();
-            let about = format!("{} ranges, units [{}]", answer.ranges.len(), units.join(", "));
+            let about = format!(
+                "{} ranges, units [{}]",
+                answer.ranges.len(),
+                units.join(", ")
+            );
             ("sync answer", about)
         }
         Message::NeedSnapshot { .. } => ("need snapshot", String::new()),
@@ -101,7 +105,10 @@ pub(super) fn effects(effects: &[Effect]) -> String {
         let _ = match effect {
             Effect::Persist { dots, .. } => write!(out, "log {dots}; "),
             Effect::Send { to, frame } => write!(out, "{} to {to}; ", message(frame).0),
-            Effect::Reply { ticket, reply: answer } => write!(out, "{} #{}; ", reply(answer), ticket.0),
+            Effect::Reply {
+                ticket,
+                reply: answer,
+            } => write!(out, "{} #{}; ", reply(answer), ticket.0),
             Effect::Observe(observation) => write!(out, "{observation:?}; "),
         };
     }
@@ -132,7 +139,12 @@ fn cell(cell: Option<&Cell>) -> String {
         let _ = write!(
             out,
             " {}/{} top {}={:?} base {}={:?}",
-            chain.id.actor, chain.id.birth, chain.top.n, chain.top.total, chain.base.n, chain.base.total
+            chain.id.actor,
+            chain.id.birth,
+            chain.top.n,
+            chain.top.total,
+            chain.base.n,
+            chain.base.total
         );
     }
     out.push_str(" ]");

@@ -16,12 +16,16 @@ use crate::coverage::Mark;
 use crate::disk::Record;
 use crate::faults::Fault;
 use crate::oracle::EventNo;
-use crate::swarm::MS;
+use crate::swarm::{MS, SECOND};
 use crate::workload::{Operation, Request};
 
 /// Kinds of frames that ambushes wait for: the second byte of a frame.
 const SYNC_REQUEST: u8 = 4;
+const SYNC_ANSWER: u8 = 5;
 const SNAPSHOT_CHUNK: u8 = 8;
+
+/// Frames of one run: many times what a busy run sends, far below what a storm does.
+const MESSAGES_MAX: u64 = 300_000;
 
 /// Ticks at one instant that are still no endless loop.
 const TICKS_MAX: u32 = 100;
@@ -49,7 +53,7 @@ impl World {
             return Ok(());
         }
         if node.paused {
-            node.backlog.push(input);
+            node.backlog.push_back(input);
             return Ok(());
         }
         node.ticks = 0;
@@ -64,12 +68,15 @@ impl World {
         }
         node.tick_at = None;
         if node.paused {
-            node.backlog.push(Input::Tick);
+            node.backlog.push_back(Input::Tick);
             return Ok(());
         }
         node.ticks += 1;
         if node.ticks > TICKS_MAX {
-            return violated("I15 deadline", "the deadline stays in the past after a tick");
+            return violated(
+                "I15 deadline",
+                "the deadline stays in the past after a tick",
+            );
         }
         self.handle(at, Input::Tick)
     }
@@ -93,7 +100,8 @@ impl World {
         if let Some((event, about)) = shown {
             let effects = super::show::effects(&effects);
             let columns = [event.as_str(), about.as_str(), effects.as_str()];
-            self.trace.line((self.now, self.steps), Some(self.nodes[at].id), columns);
+            self.trace
+                .line((self.now, self.steps), Some(self.nodes[at].id), columns);
         }
         let verdict = self.carry_out(at, &mut effects, (ticket, &writes));
         effects.clear();
@@ -139,12 +147,19 @@ impl World {
                     let events = self.checker.events_of(&dots)?;
                     results.logged.extend_from_slice(&events);
                     let bytes = record;
-                    self.nodes[at].disk.append(Record { bytes, dots, events });
+                    self.nodes[at].disk.append(Record {
+                        bytes,
+                        dots,
+                        events,
+                    });
                 }
                 Effect::Send { to, frame } => self.send(at, to.0 as usize, frame),
                 Effect::Reply { ticket, reply } => results.replies.push((ticket.0, reply)),
                 Effect::Observe(observation) => self.observe(at, observation, &mut results)?,
             }
+        }
+        if self.totals.messages > MESSAGES_MAX {
+            return violated("I14 traffic", format!("more than {MESSAGES_MAX} frames"));
         }
         if self.plan.disk.every_us.is_none() {
             self.start_sync(at);
@@ -154,16 +169,24 @@ impl World {
         Ok(())
     }
 
-    fn judge(&mut self, at: usize, results: Results, (ticket, writes): (Option<u64>, &[Write])) -> Verdict {
+    fn judge(
+        &mut self,
+        at: usize,
+        results: Results,
+        (ticket, writes): (Option<u64>, &[Write]),
+    ) -> Verdict {
         let step = Step {
             at,
             written: self.checker.cells_named(writes),
             logged: &results.logged,
         };
-        self.checker.after_step(step, &self.nodes, &mut self.coverage)?;
+        self.checker
+            .after_step(step, &self.nodes, &mut self.coverage)?;
         for (ticket, reply) in &results.replies {
             self.trace.fold(*ticket);
-            let learned = self.checker.answered((at, *ticket), self.now, reply, &mut self.coverage)?;
+            let learned =
+                self.checker
+                    .answered((at, *ticket), self.now, reply, &mut self.coverage)?;
             if let Some((session, dots)) = learned {
                 self.workload.learned(session, &dots);
             }
@@ -186,24 +209,37 @@ impl World {
         }
         // While the backlog of a pause is worked off, answers may be late.
         if self.nodes[at].backlog.is_empty() {
-            self.checker.check_waiting(at, self.now, self.nodes[at].resumed_at, partition)?;
+            self.checker
+                .check_waiting(at, self.now, self.nodes[at].resumed_at, partition)?;
         }
         Ok(())
     }
 
     /// Learns what a client's write minted, from its log record.
-    fn learn(&mut self, at: usize, record: &Bytes, (ticket, writes): (Option<u64>, &[Write])) -> Verdict {
+    fn learn(
+        &mut self,
+        at: usize,
+        record: &Bytes,
+        (ticket, writes): (Option<u64>, &[Write]),
+    ) -> Verdict {
         let batch = match decode_record(record) {
             Ok((_, Decoded::Frame(Message::Delta(batch)))) => batch,
             Ok(_) => return Ok(()),
             Err(error) => return violated("I18 unreadable record", error.to_string()),
         };
         if batch.actor != self.nodes[at].actor {
-            return violated("I3 foreign actor", format!("{} mints for {}", self.nodes[at].id, batch.actor));
+            return violated(
+                "I3 foreign actor",
+                format!("{} mints for {}", self.nodes[at].id, batch.actor),
+            );
         }
         let events = self.checker.minted(at, &batch, writes)?;
         let open = ticket.and_then(|ticket| self.checker.requests[at].get_mut(&ticket));
-        if let Some(Open { ask: Ask::Write { minted, .. }, .. }) = open {
+        if let Some(Open {
+            ask: Ask::Write { minted, .. },
+            ..
+        }) = open
+        {
             *minted = events;
         }
         Ok(())
@@ -218,11 +254,22 @@ impl World {
         if !self.healed {
             self.ambush(from, to, kind);
         }
+        let held = self.hold_back(from, to, kind);
         let arrivals = self.network.send(self.now, (from, to), &mut self.coverage);
         for at in arrivals.into_iter().flatten() {
             let bytes = frame.clone();
-            self.schedule(at, Due::Frame { from, to, bytes });
+            self.schedule(at + held, Due::Frame { from, to, bytes });
         }
+    }
+
+    /// An answer to somebody who was ambushed comes late: into the next incarnation, if it can.
+    fn hold_back(&mut self, from: usize, to: usize, kind: Option<u8>) -> u64 {
+        let answer = matches!(kind, Some(SYNC_ANSWER | SNAPSHOT_CHUNK));
+        if !answer || self.healed || self.nodes[to].held_from != Some(from) {
+            return 0;
+        }
+        self.nodes[to].held_from = None;
+        self.faults.spread(100 * MS, 3 * SECOND)
     }
 
     /// Crashes and losses aimed at open exchanges.
@@ -234,10 +281,20 @@ impl World {
             }
             return;
         }
-        let armed = self.plan.faults.has(Fault::Ambush);
+        if !self.plan.faults.has(Fault::Ambush) {
+            return;
+        }
         let victim = match kind {
-            Some(SYNC_REQUEST) if armed && self.faults.chance(15) => from,
-            Some(SNAPSHOT_CHUNK) if armed && self.faults.chance(60) => {
+            Some(SYNC_REQUEST) => {
+                // Who was ambushed is likely to be ambushed again at its next request.
+                let haunted = self.nodes[from].haunted_until > self.now;
+                if !self.faults.chance(if haunted { 400 } else { 15 }) {
+                    return;
+                }
+                self.nodes[from].held_from = Some(to);
+                from
+            }
+            Some(SNAPSHOT_CHUNK) if self.faults.chance(60) => {
                 if self.faults.chance(700) { from } else { to }
             }
             _ => return,
@@ -249,7 +306,10 @@ impl World {
     fn observe(&mut self, at: usize, observation: Observation, results: &mut Results) -> Verdict {
         let mark = match observation {
             Observation::DigestMismatch { peer } => {
-                return violated("(3) digest at equal contexts", format!("the product says so of {peer}"));
+                return violated(
+                    "(3) digest at equal contexts",
+                    format!("the product says so of {peer}"),
+                );
             }
             Observation::BadFrame { from, error } => {
                 return violated("I18 unreadable frame", format!("from {from}: {error}"));
@@ -296,7 +356,11 @@ impl World {
     /// Sees to it that the product is ticked at its deadline.
     fn plan_tick(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        let Some(deadline) = node.partition.as_ref().and_then(|partition| partition.deadline()) else {
+        let Some(deadline) = node
+            .partition
+            .as_ref()
+            .and_then(|partition| partition.deadline())
+        else {
             return;
         };
         let due = deadline.0.max(self.now);
@@ -356,20 +420,50 @@ impl World {
         let deadline = Instant(due);
         let (ask, input) = match operation.request {
             Request::Write { writes, acks } => (
-                Ask::Write { acks, minted: Vec::new() },
-                Input::Write { ticket, writes, acks, deadline },
+                Ask::Write {
+                    acks,
+                    minted: Vec::new(),
+                },
+                Input::Write {
+                    ticket,
+                    writes,
+                    acks,
+                    deadline,
+                },
             ),
-            Request::Read { cell, replicas, after } => {
+            Request::Read {
+                cell,
+                replicas,
+                after,
+            } => {
                 let known = self.checker.set_of(&after)?;
                 let id = self.checker.history.universe.id(cell).clone();
                 (
-                    Ask::Read { cell, replicas, after: known },
-                    Input::Read { ticket, cell: id, replicas, after, deadline },
+                    Ask::Read {
+                        cell,
+                        replicas,
+                        after: known,
+                    },
+                    Input::Read {
+                        ticket,
+                        cell: id,
+                        replicas,
+                        after,
+                        deadline,
+                    },
                 )
             }
             Request::Await { dots, acks } => (
-                Ask::Await { events: self.checker.events_of(&dots)?, acks },
-                Input::Await { ticket, dots, acks, deadline },
+                Ask::Await {
+                    events: self.checker.events_of(&dots)?,
+                    acks,
+                },
+                Input::Await {
+                    ticket,
+                    dots,
+                    acks,
+                    deadline,
+                },
             ),
         };
         let open = Open {
