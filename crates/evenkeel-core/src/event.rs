@@ -59,8 +59,20 @@ pub struct RangeDel {
     pub range: Range,
     /// The issuer's context just before this event: what it had seen.
     pub context: Context,
+    /// The issuer's own masks within the range: dots of earlier range deletes that had not reached it. It knows them
+    /// to be dead, so it lists no chain of theirs; who hears of this event before those must know it too.
+    pub masks: Vec<(Range, Context)>,
     /// Every chain entry the issuer held in the range, dead ones included (replication.md 7.3).
     pub resets: Vec<(CellId, Reset)>,
+}
+
+impl RangeDel {
+    /// Whether the issuer had seen `dot` of a cell in the range, or knew it to be dead.
+    #[must_use]
+    pub fn saw(&self, cell: &CellId, dot: Dot) -> bool {
+        let masked = |(range, dots): &(Range, Context)| dots.contains(dot) && range.contains(cell);
+        self.context.contains(dot) || self.masks.iter().any(masked)
+    }
 }
 
 /// What an event does.

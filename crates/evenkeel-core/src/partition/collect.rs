@@ -61,8 +61,13 @@ impl Partition {
     /// Whether no increment of the chain can arrive any more that the reset did not see.
     fn is_collectable(&self, chain: &Chain) -> bool {
         let owner = chain.id.actor;
-        if owner == self.actor || self.settings.switches.breaks(Bug::M16) {
+        if self.settings.switches.breaks(Bug::M16) {
             return true;
+        }
+        if owner == self.actor {
+            // Durably here, not only applied: a crash that took the reset back would leave the chain alive at its
+            // owner, after range deletes issued meanwhile had told everybody that it is closed for ever.
+            return chain.reset_by.is_some_and(|by| self.durable.contains(by));
         }
         if let Some(standing) = self.replica.fences.closed(owner) {
             return standing.is_subset(self.replica.context());

@@ -290,7 +290,6 @@ impl Replica {
     }
 
     fn apply_range(&mut self, dot: Dot, del: RangeDel) -> Target {
-        let seen = &del.context;
         let listed: BTreeSet<(&CellId, ChainId)> = del
             .resets
             .iter()
@@ -298,7 +297,7 @@ impl Replica {
             .collect();
         let (store, knowledge) = self.knowledge();
         // Where the issuer had seen everything that is here, whole keys go without a look inside.
-        let ids = if knowledge.context.is_subset(seen) {
+        let ids = if knowledge.context.is_subset(&del.context) {
             let intricate = store.drop_plain_keys(&del.range);
             intricate
                 .into_iter()
@@ -309,19 +308,25 @@ impl Replica {
         };
         for id in ids.iter().filter(|id| del.range.contains(id)) {
             store.update(id, |cell| {
-                cell.retain_versions(|version| !seen.contains(version.dot));
+                cell.retain_versions(|version| !del.saw(id, version.dot));
                 // Not listed and seen: the issuer had collected the chain, so it is closed for ever.
                 cell.retain_chains(|chain| {
-                    listed.contains(&(id, chain.id)) || !seen.contains(chain.witness())
+                    listed.contains(&(id, chain.id)) || !del.saw(id, chain.witness())
                 });
             });
         }
         for (id, reset) in &del.resets {
             store.update(id, |cell| knowledge.apply_reset(id, cell, *reset, dot));
         }
-        let mask = knowledge.strip(seen);
+        let whole = std::iter::once((&del.range, &del.context));
+        let parts = whole.chain(del.masks.iter().map(|(range, dots)| (range, dots)));
+        let masks: Vec<_> = parts
+            .map(|(range, dots)| (range, knowledge.strip(dots)))
+            .collect();
         if !self.switches.breaks(Bug::M18) {
-            self.masks.add(&del.range, mask);
+            masks
+                .into_iter()
+                .for_each(|(range, mask)| self.masks.add(range, mask));
         }
         Target::Range(Box::new(del))
     }

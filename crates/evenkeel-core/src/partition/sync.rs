@@ -329,7 +329,12 @@ fn range_bytes(event: &Event) -> usize {
         .iter()
         .map(|(id, _)| id.key.len() + id.name.field.len() + 64)
         .sum();
-    64 + del.context.run_count() * 16 + listed
+    let masks: usize = del
+        .masks
+        .iter()
+        .map(|(_, dots)| 64 + dots.run_count() * 16)
+        .sum();
+    64 + del.context.run_count() * 16 + masks + listed
 }
 
 fn unit_bytes(unit: &Unit) -> usize {

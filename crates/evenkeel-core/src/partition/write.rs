@@ -169,10 +169,14 @@ impl Partition {
         } else {
             self.resets_in(&ids)
         };
+        let within =
+            |(mask, dots): (&Range, &Context)| Some((mask.intersection(&range)?, dots.clone()));
+        let masks = self.replica.masks().filter_map(within).collect();
         Some(Op::RangeDel(RangeDel {
-            range,
             context: self.replica.context().clone(),
+            masks,
             resets,
+            range,
         }))
     }
 

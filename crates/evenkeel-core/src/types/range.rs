@@ -39,6 +39,73 @@ impl Range {
         }
     }
 
+    /// The cells that are in both; `None` where there can be none.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Key(key), other) | (other, Self::Key(key)) => other.of_key(key),
+            (
+                Self::Keys { from, to },
+                Self::Keys {
+                    from: other_from,
+                    to: other_to,
+                },
+            ) => {
+                let from = from.max(other_from).clone();
+                let to = earlier(to, other_to);
+                let some = to.as_ref().is_none_or(|to| from < *to);
+                some.then_some(Self::Keys { from, to })
+            }
+            (Self::Keys { .. }, fields @ Self::Fields { key, .. })
+            | (fields @ Self::Fields { key, .. }, Self::Keys { .. }) => {
+                let keys = if matches!(self, Self::Keys { .. }) {
+                    self
+                } else {
+                    other
+                };
+                keys.of_key(key).map(|_| fields.clone())
+            }
+            (
+                Self::Fields {
+                    key,
+                    kind,
+                    from,
+                    to,
+                },
+                Self::Fields {
+                    key: other_key,
+                    kind: other_kind,
+                    from: other_from,
+                    to: other_to,
+                },
+            ) => {
+                let from = from.max(other_from).clone();
+                let to = earlier(to, other_to);
+                let some = key == other_key
+                    && kind == other_kind
+                    && to.as_ref().is_none_or(|to| from < *to);
+                some.then(|| Self::Fields {
+                    key: key.clone(),
+                    kind: *kind,
+                    from,
+                    to,
+                })
+            }
+        }
+    }
+
+    /// What of the range lies in one key.
+    fn of_key(&self, wanted: &Key) -> Option<Self> {
+        match self {
+            Self::Key(key) => (key == wanted).then(|| self.clone()),
+            Self::Fields { key, .. } => (key == wanted).then(|| self.clone()),
+            Self::Keys { from, to } => {
+                let inside = from <= wanted && to.as_ref().is_none_or(|to| wanted < to);
+                inside.then(|| Self::Key(wanted.clone()))
+            }
+        }
+    }
+
     /// Whether `cell` is in the range.
     #[must_use]
     pub fn contains(&self, cell: &CellId) -> bool {
@@ -59,6 +126,14 @@ impl Range {
                 *from <= cell.key && to.as_ref().is_none_or(|to| cell.key < *to)
             }
         }
+    }
+}
+
+/// The earlier of two ends; `None` is no end.
+fn earlier(a: &Option<Box<[u8]>>, b: &Option<Box<[u8]>>) -> Option<Box<[u8]>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b).clone()),
+        (end, None) | (None, end) => end.clone(),
     }
 }
 

@@ -21,6 +21,8 @@ const KIND_INC: u8 = 2;
 const KIND_RANGE: u8 = 3;
 const HAS_DEADLINE: u8 = 1 << 2;
 const HAS_REM: u8 = 1 << 3;
+/// Of a range delete, which observes no single dots.
+const HAS_MASKS: u8 = 1 << 3;
 const HAS_RESETS: u8 = 1 << 4;
 /// The cell's key is the one of the event before, and is left out.
 const SAME_KEY: u8 = 1 << 5;
@@ -110,10 +112,18 @@ impl BatchEncoder {
     }
 
     fn push_range(&mut self, actors: &Actors, del: &RangeDel) {
-        self.ops
-            .push(KIND_RANGE | if del.resets.is_empty() { 0 } else { HAS_RESETS });
+        let resets = if del.resets.is_empty() { 0 } else { HAS_RESETS };
+        let masks = if del.masks.is_empty() { 0 } else { HAS_MASKS };
+        self.ops.push(KIND_RANGE | resets | masks);
         put_range(&mut self.ops, &del.range);
         del.context.encode(&mut self.ops);
+        if !del.masks.is_empty() {
+            put_varint(&mut self.ops, del.masks.len() as u64);
+            for (range, dots) in &del.masks {
+                put_range(&mut self.ops, range);
+                dots.encode(&mut self.ops);
+            }
+        }
         if !del.resets.is_empty() {
             put_varint(&mut self.ops, del.resets.len() as u64);
             for (cell, reset) in &del.resets {
@@ -243,7 +253,7 @@ impl OpDecoder {
             KIND_PUT => HAS_DEADLINE | HAS_REM | HAS_RESETS | SAME_KEY,
             KIND_REM => HAS_REM | HAS_RESETS | SAME_KEY,
             KIND_INC => HAS_DEADLINE | SAME_KEY | IS_FLOAT,
-            _ => HAS_RESETS,
+            _ => HAS_RESETS | HAS_MASKS,
         };
         if flags & !(KIND | allowed) != 0 {
             return Err(input.error(WHAT, "this version knows no such flag"));
@@ -345,6 +355,12 @@ impl OpDecoder {
     fn range(&self, input: &mut Reader<'_>, flags: u8) -> Result<Op, DecodeError> {
         let range = get_range(input)?;
         let context = Context::decode(input)?;
+        let mut masks = Vec::new();
+        if flags & HAS_MASKS != 0 {
+            for _ in 0..input.count(3, "masks of a range delete")? {
+                masks.push((get_range(input)?, Context::decode(input)?));
+            }
+        }
         let mut resets = Vec::new();
         if flags & HAS_RESETS != 0 {
             for _ in 0..input.count(7, "resets of a range delete")? {
@@ -354,6 +370,7 @@ impl OpDecoder {
         Ok(Op::RangeDel(RangeDel {
             range,
             context,
+            masks,
             resets,
         }))
     }

@@ -4,7 +4,7 @@ use evenkeel_core::event::Batch;
 use evenkeel_core::partition::Write;
 
 use super::{Checker, Verdict, violated};
-use crate::oracle::{Deed, EventNo, EventSet, Reset};
+use crate::oracle::{Deed, EventNo, EventSet, History, Reset, saw};
 
 impl Checker {
     /// Learns a batch that a node minted for a client.
@@ -42,9 +42,8 @@ impl Checker {
             } => (*cell, rem, resets, Some(*stamp)),
             Deed::Rem { cell, rem, resets } => (*cell, rem, resets, None),
             Deed::Inc { .. } => return Ok(()),
-            Deed::Range { seen, .. } if seen == before => return Ok(()),
-            Deed::Range { .. } => {
-                return violated("I4 range delete", "its context is not its issuer's");
+            Deed::Range { seen, masked, .. } => {
+                return check_range(history, (seen, masked), before);
             }
         };
         let view = self.evaluator.view(history, cell, before);
@@ -83,5 +82,35 @@ impl Checker {
             );
         }
         Ok(())
+    }
+}
+
+/// A range delete's context must be its issuer's, and what it masks must have been dead there: seen by an earlier
+/// range delete over the same cell.
+fn check_range(
+    history: &History,
+    (seen, masked): (&EventSet, &EventSet),
+    before: &EventSet,
+) -> Verdict {
+    if seen != before {
+        return violated("I4 range delete", "its context is not its issuer's");
+    }
+    let dead = |event: EventNo| {
+        let cell = history.event(event).deed.cells();
+        let covers = |range: &EventNo| history.event(*range).deed.cells() & cell != 0;
+        before
+            .iter()
+            .filter(covers)
+            .any(|range| saw(history, range, event))
+    };
+    match masked.iter().find(|event| !dead(*event)) {
+        Some(event) => {
+            let masked = history.event(event);
+            violated(
+                "I4 range delete",
+                format!("it masks {masked:?}, which no range delete had seen"),
+            )
+        }
+        None => Ok(()),
     }
 }

@@ -144,8 +144,12 @@ fn plus(a: Amount, b: Amount) -> Amount {
     }
 }
 
-fn saw(history: &History, range: EventNo, event: EventNo) -> bool {
-    matches!(&history.event(range).deed, Deed::Range { seen, .. } if seen.contains(event))
+/// Whether the issuer of a range delete had seen an event, or knew it to be dead.
+pub(crate) fn saw(history: &History, range: EventNo, event: EventNo) -> bool {
+    match &history.event(range).deed {
+        Deed::Range { seen, masked, .. } => seen.contains(event) || masked.contains(event),
+        _ => false,
+    }
 }
 
 /// How a cell of the product differs from what it must be; `None` when it does not.

@@ -55,7 +55,10 @@ pub(crate) enum Deed {
     },
     Range {
         cells: CellMask,
+        /// Its issuer's context.
         seen: EventSet,
+        /// What had not reached its issuer and was known there to be dead by earlier range deletes.
+        masked: EventSet,
         resets: Vec<(CellNo, Reset)>,
     },
 }
@@ -305,9 +308,21 @@ impl History {
                 for (cell, mark) in &del.resets {
                     resets.push((find(cell)?, reset(mark)));
                 }
+                let mut masked = EventSet::default();
+                for (range, dots) in &del.masks {
+                    // A mask over a part of the range speaks of the cells in that part only.
+                    let cells = self.universe.covered(range);
+                    let dots = self.set_of(dots).map_err(unminted)?;
+                    let inside = |event: &EventNo| match &self.event(*event).deed {
+                        Deed::Range { .. } => false,
+                        deed => deed.cells() & cells != 0,
+                    };
+                    masked.join(&dots.iter().filter(inside).collect());
+                }
                 Deed::Range {
                     cells: self.universe.covered(&del.range),
                     seen: self.set_of(&del.context).map_err(unminted)?,
+                    masked,
                     resets,
                 }
             }

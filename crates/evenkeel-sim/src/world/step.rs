@@ -295,7 +295,11 @@ impl World {
                 from
             }
             Some(SNAPSHOT_CHUNK) if self.faults.chance(60) => {
-                if self.faults.chance(700) { from } else { to }
+                if self.faults.chance(700) {
+                    from
+                } else {
+                    to
+                }
             }
             _ => return,
         };

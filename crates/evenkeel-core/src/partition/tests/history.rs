@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::causality::{Context, Dot};
-use crate::event::{Inc, Op};
+use crate::event::{Inc, Op, RangeDel};
 use crate::types::{Cell, CellId, ChainId, Reset, Total, Version};
 
 /// Every event that was ever minted.
@@ -90,7 +90,7 @@ impl History {
                     let increments = self.increments(chain, cell);
                     let known = increments
                         .map(|(n, _)| n)
-                        .filter(|n| del.context.contains(Dot::new(chain.actor, *n)));
+                        .filter(|n| saw(del, cell, Dot::new(chain.actor, *n)));
                     seen = seen.max(known.max().unwrap_or(0));
                     // It also passes on resets of increments that its issuer has not applied itself.
                     let of_chain =
@@ -143,11 +143,20 @@ fn target(op: &Op) -> Option<&CellId> {
     }
 }
 
+/// What the issuer of a range delete had seen of a cell in it, or knew to be dead.
+fn saw(del: &RangeDel, cell: &CellId, dot: Dot) -> bool {
+    let masks = del.masks.iter().filter(|(range, _)| range.contains(cell));
+    masks
+        .map(|(_, dots)| dots)
+        .chain([&del.context])
+        .any(|dots| dots.contains(dot))
+}
+
 fn removed(applied: &[(Dot, &Op)], cell: &CellId, dot: Dot) -> bool {
     applied.iter().any(|(_, op)| match op {
         Op::Put(put) => put.cell == *cell && put.rem.contains(&dot),
         Op::Rem(rem) => rem.cell == *cell && rem.rem.contains(&dot),
-        Op::RangeDel(del) => del.range.contains(cell) && del.context.contains(dot),
+        Op::RangeDel(del) => del.range.contains(cell) && saw(del, cell, dot),
         Op::Inc(_) => false,
     })
 }

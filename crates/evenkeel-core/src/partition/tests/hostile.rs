@@ -108,6 +108,7 @@ fn a_range_delete_that_saw_all_numbers_is_masked_beside_a_fence() {
     let del = RangeDel {
         range: Range::all(),
         context: seen,
+        masks: Vec::new(),
         resets: Vec::new(),
     };
     let batch = Batch {
@@ -313,6 +314,7 @@ fn an_inverted_range_is_empty() {
         Op::RangeDel(RangeDel {
             range,
             context: seen.clone(),
+            masks: Vec::new(),
             resets: Vec::new(),
         })
     });
