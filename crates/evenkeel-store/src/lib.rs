@@ -1,1 +1,19 @@
-//! Commit log and disks.
+//! The commit log of a node and the disks it is written to.
+//!
+//! Everything a node has accepted goes through one append-only log before it
+//! counts as kept. This crate writes that log, makes it durable by group
+//! commit, and reads it back after a crash; what the records mean is the
+//! caller's business.
+//!
+//! - [`disk`]: files behind a trait, real ([`disk::FileDisk`]) and simulated
+//!   ([`disk::MemoryDisk`], which can lose power).
+//! - [`log`]: the log itself. [`log::Log`] is single-threaded and reads no
+//!   clock, so that a simulator can drive it; [`log::SharedLog`] puts it behind
+//!   a mutex and syncs it on a thread of its own.
+//!
+//! Bytes read from a disk are never trusted: they are checked and answered with
+//! an error, not with a panic.
+
+pub mod disk;
+pub mod limits;
+pub mod log;

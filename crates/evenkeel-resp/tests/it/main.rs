@@ -1,0 +1,4 @@
+//! The codec from outside: golden bytes, hostile bytes, properties.
+
+mod replies;
+mod requests;

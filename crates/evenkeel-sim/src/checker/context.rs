@@ -1,0 +1,83 @@
+//! I5 and I6: a context holds only what was minted and logged, and only grows within an incarnation.
+
+use evenkeel_core::partition::Partition;
+
+use super::{Checker, Seen, Step, Verdict, unminted, violated};
+use crate::node::Node;
+use crate::oracle::EventSet;
+use crate::universe::CellMask;
+
+impl Checker {
+    /// Notes how the context of a replica has grown; the cells of the new events, `None` when it has not.
+    pub(super) fn advance(
+        &mut self,
+        step: Step<'_>,
+        partition: &Partition,
+    ) -> Verdict<Option<CellMask>> {
+        let context = partition.replica().context();
+        let seen = &mut self.seen[step.at];
+        if *context == seen.context {
+            return Ok(None);
+        }
+        if !seen.context.is_subset(context) {
+            let gone = seen.context.difference(context);
+            return violated("I6 context shrank", format!("{gone} is gone"));
+        }
+        let new = context.difference(&seen.context);
+        let mut touched = 0;
+        let mut unlogged = None;
+        let listed = self.history.each_of(&new, |event| {
+            touched |= self.history.event(event).deed.cells();
+            seen.events.insert(event);
+            self.applied[event as usize] |= 1 << step.at;
+            if !step.logged.contains(&event) {
+                unlogged = Some(event);
+            }
+        });
+        if let Err(dot) = listed {
+            return unminted(dot);
+        }
+        if let Some(event) = unlogged {
+            let event = self.history.event(event);
+            let what = format!(
+                "{:04x}:{} was applied and not logged",
+                event.actor >> 48,
+                event.n
+            );
+            return violated("I5 applied without a log record", what);
+        }
+        seen.context = context.clone();
+        Ok(Some(touched))
+    }
+
+    /// A replica was started from its log: it must hold exactly what the records name.
+    pub(crate) fn restarted(&mut self, at: usize, nodes: &[Node]) -> Verdict {
+        let node = &nodes[at];
+        let Some(partition) = &node.partition else {
+            return Ok(());
+        };
+        let records = node.disk.records().iter();
+        let logged: EventSet = records
+            .flat_map(|record| record.events.iter().copied())
+            .collect();
+        let context = partition.replica().context();
+        let events = match self.history.set_of(context) {
+            Ok(events) => events,
+            Err(dot) => return unminted(dot),
+        };
+        if events != logged {
+            let what = format!("the log names other events than {context}");
+            return violated("I5 replay", what);
+        }
+        for event in events.iter() {
+            self.applied[event as usize] |= 1 << at;
+            self.durable[event as usize] |= 1 << at;
+        }
+        self.seen[at] = Seen {
+            context: context.clone(),
+            digest: partition.replica().digest(),
+            events,
+        };
+        self.check_all_cells(at, partition)
+    }
+}

@@ -1,0 +1,101 @@
+//! How often each fault fired and each rare state of the protocol was reached: injectors must not rot.
+
+use crate::faults::Fault;
+
+macro_rules! marks {
+    ($($variant:ident = $name:literal,)+) => {
+        /// A rare state of the protocol, or of a fault within it.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Mark { $(#[doc = $name] $variant,)+ }
+
+        impl Mark {
+            /// Every mark.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// What was reached, in words.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+marks! {
+    TailLost = "crash lost unsynced events",
+    TailKept = "crash kept part of the unsynced log",
+    CrashInExchange = "crash between request and answer",
+    CrashInSnapshot = "source crashed during a snapshot",
+    LossInSnapshot = "source lost for good during a snapshot",
+    HalfOpen = "half-open connection after a crash",
+    StaleAnswer = "stale answer dropped",
+    SyncReceived = "anti-entropy brought events",
+    SyncRanges = "anti-entropy brought range deletes",
+    SyncTimedOut = "anti-entropy timed out",
+    SnapshotNeeded = "index too short, snapshot needed",
+    SnapshotInstalled = "snapshot installed",
+    IndexTrimmed = "index trimmed",
+    IndexCollected = "index entries collected",
+    ResidueCollected = "residue of a counter collected",
+    ClockAhead = "stamp too far ahead",
+    Overlay = "cell with an overlay",
+    Mask = "range-delete mask not empty",
+    MaskHit = "anti-entropy under a mask",
+    Siblings = "cell with siblings",
+    Chains = "counter with several live chains",
+    EqualContexts = "equal contexts compared",
+    JoinedReads = "read that joins replicas",
+    TokenReads = "read after a token",
+    Behind = "read answered behind",
+    Unmet = "write answered unmet",
+    DurableAcks = "write acknowledged as durable elsewhere",
+    AwaitUnmet = "await not reached",
+    RequestsLost = "requests lost in a crash",
+    DanglingOverlay = "dangling overlay at the end",
+    DanglingResidue = "residue of a dead incarnation at the end",
+}
+
+/// Counters of faults and marks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Coverage {
+    faults: Vec<u64>,
+    marks: Vec<u64>,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self {
+            faults: vec![0; Fault::ALL.len()],
+            marks: vec![0; Mark::ALL.len()],
+        }
+    }
+}
+
+impl Coverage {
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        self.faults[fault as usize] += 1;
+    }
+
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.marks[mark as usize] += 1;
+    }
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |mine: &mut Vec<u64>, theirs: &[u64]| {
+            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
+        };
+        sum(&mut self.faults, &other.faults);
+        sum(&mut self.marks, &other.marks);
+    }
+
+    /// The fault kinds with their counts.
+    pub fn faults(&self) -> impl Iterator<Item = (Fault, u64)> {
+        Fault::ALL.iter().copied().zip(self.faults.iter().copied())
+    }
+
+    /// The marks with their counts.
+    pub fn marks(&self) -> impl Iterator<Item = (Mark, u64)> {
+        Mark::ALL.iter().copied().zip(self.marks.iter().copied())
+    }
+}

@@ -1,0 +1,97 @@
+//! A node's log disk: records, and how many of them an fsync covers.
+//!
+//! Invariants: one sync runs at a time; a crash keeps what is synced and at most a prefix of the rest.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use evenkeel_core::causality::Context;
+
+use crate::oracle::EventNo;
+use crate::rng::Rng;
+
+/// One record of the log.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) bytes: Bytes,
+    /// What becomes durable with it, as the product said.
+    pub(crate) dots: Context,
+    /// The same as events of the history.
+    pub(crate) events: Vec<EventNo>,
+}
+
+/// A copy of a disk: records, and the incarnation that wrote last.
+#[derive(Clone, Debug)]
+pub(crate) struct Image {
+    pub(crate) records: Vec<Rc<Record>>,
+    pub(crate) actor: u64,
+}
+
+/// A log disk.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Disk {
+    records: Vec<Rc<Record>>,
+    synced: usize,
+    /// How many records the sync that runs will cover.
+    syncing: Option<usize>,
+}
+
+impl Disk {
+    /// Every record, synced or not.
+    pub(crate) fn records(&self) -> &[Rc<Record>] {
+        &self.records
+    }
+
+    /// The events that survive every crash.
+    pub(crate) fn durable_events(&self) -> impl Iterator<Item = EventNo> {
+        let synced = self.records.iter().take(self.synced);
+        synced.flat_map(|record| record.events.iter().copied())
+    }
+
+    /// Appends a record.
+    pub(crate) fn append(&mut self, record: Record) {
+        self.records.push(Rc::new(record));
+    }
+
+    /// Starts a sync of all there is; tells whether there is a need and none runs yet.
+    pub(crate) fn start_sync(&mut self) -> bool {
+        let needed = self.syncing.is_none() && self.synced < self.records.len();
+        if needed {
+            self.syncing = Some(self.records.len());
+        }
+        needed
+    }
+
+    /// The sync is over: the records that are covered now and were not before.
+    pub(crate) fn end_sync(&mut self) -> &[Rc<Record>] {
+        let upto = self.syncing.take().unwrap_or(self.synced);
+        let from = std::mem::replace(&mut self.synced, upto);
+        &self.records[from..upto]
+    }
+
+    /// The power fails: what was not synced is lost, all of it or (`torn`) a random part of its end.
+    /// Gives the numbers of records lost and kept beyond the sync.
+    pub(crate) fn crash(&mut self, torn: Option<&mut Rng>) -> (usize, usize) {
+        let unsynced = self.records.len() - self.synced;
+        let kept = torn.map_or(0, |rng| rng.index(unsynced + 1));
+        self.records.truncate(self.synced + kept);
+        self.synced = self.records.len();
+        self.syncing = None;
+        (unsynced - kept, kept)
+    }
+
+    /// A copy of all there is.
+    pub(crate) fn image(&self, actor: u64) -> Image {
+        Image {
+            records: self.records.clone(),
+            actor,
+        }
+    }
+
+    /// Another content takes the place of this one, all of it synced.
+    pub(crate) fn replace(&mut self, records: Vec<Rc<Record>>) {
+        self.synced = records.len();
+        self.records = records;
+        self.syncing = None;
+    }
+}

@@ -1,0 +1,86 @@
+//! One simulated node: a process that may be down, its disk, its clock.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use evenkeel_core::id::{ActorId, NodeId};
+use evenkeel_core::partition::{Input, Partition};
+
+use crate::clock::WallClock;
+use crate::disk::{Disk, Image, Record};
+
+/// What happens to the disk before the next start.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// It is as the crash left it.
+    Keep,
+    /// An old copy takes its place.
+    Restore(Image),
+    /// A copy of another node's disk takes its place.
+    Clone(Vec<Rc<Record>>),
+    /// It is empty.
+    Wipe,
+}
+
+/// A node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    /// `None` while the process is down.
+    pub(crate) partition: Option<Partition>,
+    pub(crate) actor: ActorId,
+    pub(crate) disk: Disk,
+    pub(crate) clock: WallClock,
+    /// Counts the starts: what was scheduled for an earlier one is void.
+    pub(crate) boot: u32,
+    /// Gone for good, disk and all.
+    pub(crate) lost: bool,
+    pub(crate) paused: bool,
+    /// What came while it was paused.
+    pub(crate) backlog: VecDeque<Input>,
+    pub(crate) resumed_at: u64,
+    pub(crate) tick_at: Option<u64>,
+    /// Ticks in a row at one instant.
+    pub(crate) ticks: u32,
+    pub(crate) fate: Fate,
+    /// A copy of the disk taken earlier.
+    pub(crate) image: Option<Image>,
+    /// Whether an anti-entropy request is open.
+    pub(crate) asking: bool,
+    /// The member whose next answer to it comes late.
+    pub(crate) held_from: Option<usize>,
+    /// Until when its requests draw crashes.
+    pub(crate) haunted_until: u64,
+    /// When it last sent a snapshot chunk.
+    pub(crate) chunk_at: Option<u64>,
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, clock: WallClock) -> Self {
+        Self {
+            id,
+            partition: None,
+            actor: ActorId(0),
+            disk: Disk::default(),
+            clock,
+            boot: 0,
+            lost: false,
+            paused: false,
+            backlog: VecDeque::new(),
+            resumed_at: 0,
+            tick_at: None,
+            ticks: 0,
+            fate: Fate::Keep,
+            image: None,
+            asking: false,
+            held_from: None,
+            haunted_until: 0,
+            chunk_at: None,
+        }
+    }
+
+    /// Whether it served a snapshot within the last second.
+    pub(crate) fn is_serving_snapshot(&self, now: u64) -> bool {
+        self.chunk_at.is_some_and(|at| now - at < 1_000_000)
+    }
+}

@@ -1,0 +1,12 @@
+//! What must be true, computed from the global history and from nothing else.
+//!
+//! Own types throughout (plain numbers, bit sets): a bug in the product's contexts, cells or joins cannot hide
+//! here. Events are learned from the log record of the write that minted them, amounts from the client.
+
+mod event_set;
+mod function;
+mod history;
+
+pub(crate) use event_set::EventSet;
+pub(crate) use function::{CellView, Evaluator, differs, render};
+pub(crate) use history::{Amount, Deed, Event, EventNo, History, Reset};

@@ -1,0 +1,196 @@
+//! Crashes, starts, losses, pauses.
+
+use evenkeel_core::id::{ActorId, NodeId, PartitionId};
+use evenkeel_core::partition::{Input, Partition, Settings};
+
+use super::{Due, KeepsActor, World};
+use crate::checker::{Verdict, violated};
+use crate::coverage::Mark;
+use crate::faults::Fault;
+use crate::node::Fate;
+use crate::swarm::{MS, SECOND};
+
+impl World {
+    /// A process dies.
+    pub(super) fn crash(&mut self, at: usize) -> Verdict {
+        self.totals.crashes += 1;
+        self.coverage.fault(Fault::Crash);
+        self.stop(at)?;
+        let (now, boot) = (self.now, self.nodes[at].boot);
+        let torn = self.plan.faults.has(Fault::Torn) && self.disks.chance(400);
+        let (lost, kept) = self.nodes[at].disk.crash(torn.then_some(&mut self.disks));
+        if lost > 0 {
+            self.coverage.mark(Mark::TailLost);
+        }
+        if kept > 0 {
+            self.coverage.fault(Fault::Torn);
+            self.coverage.mark(Mark::TailKept);
+        }
+        self.note(
+            Some(at),
+            "crash",
+            &format!("{lost} records lost, {kept} kept unsynced"),
+        );
+        let longest = if self.nodes[at].haunted_until > now {
+            400 * MS
+        } else {
+            20 * SECOND
+        };
+        let down = self.faults.spread(50 * MS, longest);
+        self.schedule(now + down, Due::Restart { at, boot });
+        Ok(())
+    }
+
+    /// A crash aimed at an open exchange; the node is back soon, and the next one is aimed too.
+    pub(super) fn spring_ambush(&mut self, at: usize) -> Verdict {
+        if self.nodes[at].partition.is_none() || self.healed {
+            return Ok(());
+        }
+        self.coverage.fault(Fault::Ambush);
+        if self.nodes[at].haunted_until <= self.now {
+            self.nodes[at].haunted_until = self.now + self.faults.spread(SECOND, 8 * SECOND);
+        }
+        self.crash(at)
+    }
+
+    /// A member is lost for good.
+    pub(super) fn lose(&mut self, at: usize) -> Verdict {
+        if self.loss_from.is_none() || self.healed || self.nodes[at].lost {
+            return Ok(());
+        }
+        self.loss_from = None;
+        self.coverage.fault(Fault::Loss);
+        if self.nodes[at].is_serving_snapshot(self.now) {
+            self.coverage.mark(Mark::LossInSnapshot);
+        }
+        self.note(Some(at), "lost for good", "");
+        self.nodes[at].lost = true;
+        self.stop(at)?;
+        self.nodes[at].disk.replace(Vec::new());
+        Ok(())
+    }
+
+    /// Everything in memory is gone.
+    fn stop(&mut self, at: usize) -> Verdict {
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        if std::mem::take(&mut node.asking) {
+            self.coverage.mark(Mark::CrashInExchange);
+        }
+        if node.is_serving_snapshot(now) {
+            self.coverage.mark(Mark::CrashInSnapshot);
+        }
+        node.chunk_at = None;
+        node.partition = None;
+        node.boot += 1;
+        node.paused = false;
+        node.backlog.clear();
+        node.tick_at = None;
+        let requests = std::mem::take(&mut self.checker.requests[at]);
+        if !requests.is_empty() {
+            self.coverage.mark(Mark::RequestsLost);
+        }
+        for peer in 0..self.nodes.len() {
+            self.network.set_up(at, peer, false);
+            if self.network.is_up(peer, at) {
+                if self.faults.chance(500) {
+                    self.disconnect(peer, at)?;
+                } else {
+                    self.coverage.mark(Mark::HalfOpen);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A process starts, from whatever its disk holds.
+    pub(super) fn start(&mut self, at: usize) -> Verdict {
+        if self.nodes[at].partition.is_some() || self.nodes[at].lost {
+            return Ok(());
+        }
+        let fresh = ActorId(self.actors.next());
+        let mut kept = (self.keeps_actor == KeepsActor::Always && self.nodes[at].boot > 0)
+            .then_some(self.nodes[at].actor);
+        match std::mem::replace(&mut self.nodes[at].fate, Fate::Keep) {
+            Fate::Keep => {}
+            Fate::Restore(image) => {
+                self.coverage.fault(Fault::Restore);
+                if self.keeps_actor == KeepsActor::AfterRestore {
+                    kept = Some(ActorId(image.actor));
+                }
+                self.nodes[at].disk.replace(image.records);
+            }
+            Fate::Clone(records) => {
+                self.coverage.fault(Fault::Clone);
+                self.nodes[at].disk.replace(records);
+            }
+            Fate::Wipe => {
+                self.coverage.fault(Fault::Wipe);
+                self.nodes[at].disk.replace(Vec::new());
+            }
+        }
+        let actor = kept.unwrap_or(fresh);
+        let settings = self.settings(self.nodes[at].id);
+        let node = &mut self.nodes[at];
+        node.actor = actor;
+        node.boot += 1;
+        node.ticks = 0;
+        node.resumed_at = self.now;
+        node.partition = Some(Partition::new(settings, actor));
+        self.replay(at)?;
+        self.note(Some(at), "start", &format!("as {actor}"));
+        if let Some(every) = self.plan.disk.every_us {
+            let boot = self.nodes[at].boot;
+            let first = self.now + self.disks.below(every);
+            self.schedule(first, Due::Sync { at, boot });
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, at: usize) -> Verdict {
+        let records = self.nodes[at].disk.records().to_vec();
+        let mut refused = None;
+        self.call(at, |partition| {
+            refused = records
+                .iter()
+                .find_map(|record| partition.replay(&record.bytes).err());
+        })?;
+        if let Some(error) = refused {
+            return violated("I18 unreadable record", error.to_string());
+        }
+        let now = self.clocks(at);
+        let mut effects = Vec::new();
+        self.call(at, |partition| partition.start(now, &mut effects))?;
+        self.checker.restarted(at, &self.nodes)?;
+        self.carry_out(at, &mut effects, (None, &[]))
+    }
+
+    fn settings(&self, me: NodeId) -> Settings {
+        let members = self.nodes.iter().map(|node| node.id).collect();
+        let mut settings = Settings::new(PartitionId(7), me, members);
+        settings.index_entries_max = self.plan.index_entries_max;
+        settings.sync_answer_bytes = self.plan.sync_answer_bytes;
+        settings.snapshot_chunk_bytes = self.plan.snapshot_chunk_bytes;
+        settings.switches = self.switches;
+        settings
+    }
+
+    /// A paused process goes on, with all that came meanwhile.
+    pub(super) fn resume(&mut self, at: usize, boot: u32) -> Verdict {
+        let node = &mut self.nodes[at];
+        if node.boot != boot || !node.paused {
+            return Ok(());
+        }
+        node.paused = false;
+        node.resumed_at = self.now;
+        let waiting = self.nodes[at].backlog.len();
+        self.note(Some(at), "resume", &format!("{waiting} inputs"));
+        while let Some(input) = self.nodes[at].backlog.pop_front() {
+            self.nodes[at].ticks = 0;
+            self.handle(at, input)?;
+        }
+        // A tick may have been due meanwhile.
+        self.nodes[at].tick_at = None;
+        self.handle(at, Input::Tick)
+    }
+}

@@ -1,0 +1,161 @@
+//! Faults that strike at times: cuts, crashes, pauses, clocks, disks.
+
+use super::{Due, World};
+use crate::checker::Verdict;
+use crate::faults::Fault;
+use crate::node::Fate;
+use crate::swarm::{MS, SECOND};
+
+const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+
+/// Whether a kind of fault has moments of its own; the others are rates or settings.
+pub(super) const fn strikes(fault: Fault) -> bool {
+    !matches!(
+        fault,
+        Fault::Drop
+            | Fault::Duplicate
+            | Fault::Reorder
+            | Fault::Replay
+            | Fault::Torn
+            | Fault::Ambush
+            | Fault::Offset
+            | Fault::SlowDisk
+            | Fault::SmallIndex
+            | Fault::SmallAnswers
+            | Fault::SmallChunks
+    )
+}
+
+impl World {
+    /// A fault strikes, and the next of its kind is scheduled.
+    pub(super) fn strike(&mut self, fault: Fault) -> Verdict {
+        if self.healed {
+            return Ok(());
+        }
+        let next = self.now + 1 + self.faults.around(self.plan.gaps_us[fault as usize]);
+        self.schedule(next, Due::Strike(fault));
+        let victim = self.faults.index(self.nodes.len());
+        let runs = self.nodes[victim].partition.is_some();
+        match fault {
+            Fault::Crash if runs => {
+                // Sometimes the power of the whole rack fails.
+                let rack = self.faults.chance(60);
+                let victims: Vec<usize> = (0..self.nodes.len())
+                    .filter(|at| *at == victim || rack)
+                    .filter(|at| self.nodes[*at].partition.is_some())
+                    .collect();
+                victims.into_iter().try_for_each(|at| self.crash(at))
+            }
+            Fault::Pause if runs => {
+                self.pause(victim);
+                Ok(())
+            }
+            Fault::Step | Fault::Drift => {
+                self.bend_clock(victim, fault);
+                Ok(())
+            }
+            Fault::Loss => self.strike_loss(victim),
+            Fault::Restore => self.strike_restore(victim),
+            Fault::Clone if runs => {
+                let source = self.faults.index(self.nodes.len());
+                if source != victim && !self.nodes[source].lost {
+                    let records = self.nodes[source].disk.records().to_vec();
+                    self.crash(victim)?;
+                    self.nodes[victim].fate = Fate::Clone(records);
+                }
+                Ok(())
+            }
+            Fault::Wipe if runs => {
+                self.crash(victim)?;
+                self.nodes[victim].fate = Fate::Wipe;
+                Ok(())
+            }
+            Fault::Reset => {
+                let other = self.faults.index(self.nodes.len());
+                if other != victim && self.network.is_up(victim, other) {
+                    self.coverage.fault(Fault::Reset);
+                    self.disconnect(victim, other)?;
+                }
+                Ok(())
+            }
+            Fault::Clog => {
+                self.coverage.fault(Fault::Clog);
+                self.network.clog(self.now);
+                Ok(())
+            }
+            Fault::Isolate
+            | Fault::Halves
+            | Fault::Bridge
+            | Fault::Ring
+            | Fault::Grudge
+            | Fault::OneWay => {
+                if let Some(until) = self.network.start_cut(self.now, fault) {
+                    self.coverage.fault(fault);
+                    self.note(None, "cut", fault.name());
+                    self.schedule(until, Due::CutsEnd);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn pause(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if node.paused {
+            return;
+        }
+        node.paused = true;
+        let boot = node.boot;
+        self.coverage.fault(Fault::Pause);
+        self.note(Some(at), "pause", "");
+        let length = self.faults.spread(50 * MS, 30 * SECOND);
+        self.schedule(self.now + length, Due::Resume { at, boot });
+    }
+
+    fn bend_clock(&mut self, at: usize, fault: Fault) {
+        self.coverage.fault(fault);
+        let now = self.now;
+        if fault == Fault::Step {
+            let by = i64::try_from(self.faults.spread(1, 10 * YEAR_MS)).unwrap_or(0);
+            let by = if self.faults.chance(500) { by } else { -by };
+            self.nodes[at].clock.step(now, by);
+        } else {
+            let rate = self.faults.spread(200, 5000);
+            self.nodes[at].clock.set_rate(now, rate);
+        }
+    }
+
+    /// Late in the run a member is lost anyway, if no snapshot has drawn the loss to its source.
+    fn strike_loss(&mut self, victim: usize) -> Verdict {
+        if self.loss_from.is_some_and(|from| self.now >= from)
+            && self.now > self.plan.duration_us * 3 / 5
+        {
+            return self.lose(victim);
+        }
+        Ok(())
+    }
+
+    /// Takes a copy of a disk, which comes back a little later.
+    fn strike_restore(&mut self, at: usize) -> Verdict {
+        let node = &mut self.nodes[at];
+        if node.partition.is_some() && node.image.is_none() {
+            node.image = Some(node.disk.image(node.actor.0));
+            let later = self.now + self.faults.spread(100 * MS, 8 * SECOND);
+            self.schedule(later, Due::Rollback { at });
+        }
+        Ok(())
+    }
+
+    /// The old copy of a disk comes back: the node restarts with it.
+    pub(super) fn roll_back(&mut self, at: usize) -> Verdict {
+        let image = self.nodes[at].image.take();
+        if let Some(image) = image.filter(|_| !self.healed && !self.nodes[at].lost) {
+            if self.nodes[at].partition.is_some() {
+                self.crash(at)?;
+            }
+            self.nodes[at].fate = Fate::Restore(image);
+        }
+        Ok(())
+    }
+}
