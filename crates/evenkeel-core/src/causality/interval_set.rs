@@ -68,7 +68,7 @@ impl IntervalSet {
         }
     }
 
-    /// Adds `n`; tells whether it was new.
+    /// Adds `n`; tells whether it was new. Zero is no number of the set.
     pub fn insert(&mut self, n: u64) -> bool {
         // The usual case: the next number of the newest run.
         if let Some(run) = self.runs.last_mut()
@@ -77,7 +77,7 @@ impl IntervalSet {
             run.last = n;
             return true;
         }
-        if self.contains(n) {
+        if n == 0 || self.contains(n) {
             return false;
         }
         self.insert_run(n, n);
@@ -109,8 +109,20 @@ impl IntervalSet {
 
     /// Adds every number of `other`.
     pub fn join(&mut self, other: &Self) {
-        for run in &other.runs {
-            self.insert_run(run.first, run.last);
+        if let [run] = other.runs[..] {
+            return self.insert_run(run.first, run.last);
+        }
+        // Not run by run, which moves all behind each of them: a peer may send millions.
+        let mut all: Vec<Run> = self.runs.iter().chain(&other.runs).copied().collect();
+        all.sort_by_key(|run| run.first);
+        self.runs.clear();
+        for run in all {
+            match self.runs.last_mut() {
+                Some(last) if run.first <= last.last.saturating_add(1) => {
+                    last.last = last.last.max(run.last);
+                }
+                _ => self.runs.push(run),
+            }
         }
     }
 

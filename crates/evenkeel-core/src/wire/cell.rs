@@ -36,7 +36,11 @@ impl Actors {
     pub(super) fn get(&self, input: &mut Reader<'_>) -> Result<ActorId, DecodeError> {
         const WHAT: &str = "actor";
         let Some(at) = input.varint(WHAT)?.checked_sub(1) else {
-            return Ok(ActorId(input.u64(WHAT)?));
+            let actor = ActorId(input.u64(WHAT)?);
+            return match self.0.binary_search(&actor) {
+                Ok(_) => Err(input.error(WHAT, "it is in the frame's table, and was written out")),
+                Err(_) => Ok(actor),
+            };
         };
         let known = usize::try_from(at).ok().and_then(|at| self.0.get(at));
         known

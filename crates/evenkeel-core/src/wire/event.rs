@@ -28,6 +28,10 @@ const HAS_RESETS: u8 = 1 << 4;
 const SAME_KEY: u8 = 1 << 5;
 const IS_FLOAT: u8 = 1 << 6;
 
+/// A longer key is written again in each event. A repeated key costs its reader a copy and its writer nothing, so
+/// without this bound a frame of one long key and a million small events would grow a thousandfold when it is read.
+const SAME_KEY_BYTES_MAX: usize = 255;
+
 /// The greatest number of bytes one listed reset of a range delete can take.
 pub const RESET_BYTES_MAX: usize = KEY_BYTES_MAX + FIELD_BYTES_MAX + 64;
 
@@ -37,7 +41,8 @@ pub struct BatchEncoder {
     actor: ActorId,
     first: u64,
     count: u64,
-    base: Hlc,
+    /// The first stamp of the batch; the others are written as differences to it.
+    base: Option<Hlc>,
     ops: Vec<u8>,
     key: Option<Box<[u8]>>,
 }
@@ -50,7 +55,7 @@ impl BatchEncoder {
             actor,
             first,
             count: 0,
-            base: Hlc(0),
+            base: None,
             ops: Vec::new(),
             key: None,
         }
@@ -70,9 +75,7 @@ impl BatchEncoder {
 
     /// Appends an event.
     pub fn push(&mut self, op: &Op) {
-        if self.base == Hlc(0) {
-            self.base = op.hlc().unwrap_or_default();
-        }
+        self.base = self.base.or_else(|| op.hlc());
         self.count += 1;
         let actors = Actors::only(self.actor);
         match op {
@@ -134,7 +137,7 @@ impl BatchEncoder {
     }
 
     fn push_cell(&mut self, flags: u8, cell: &CellId) {
-        let same = self.key.as_ref() == Some(&cell.key);
+        let same = cell.key.len() <= SAME_KEY_BYTES_MAX && self.key.as_ref() == Some(&cell.key);
         self.ops.push(flags | if same { SAME_KEY } else { 0 });
         if !same {
             put_bytes(&mut self.ops, &cell.key);
@@ -144,7 +147,12 @@ impl BatchEncoder {
     }
 
     fn push_stamp(&mut self, hlc: Hlc, deadline: Deadline) {
-        put_signed(&mut self.ops, hlc.0.wrapping_sub(self.base.0).cast_signed());
+        put_signed(
+            &mut self.ops,
+            hlc.0
+                .wrapping_sub(self.base.unwrap_or_default().0)
+                .cast_signed(),
+        );
         if deadline != Deadline::NEVER {
             put_varint(&mut self.ops, deadline.0);
         }
@@ -154,7 +162,7 @@ impl BatchEncoder {
     pub fn finish(self, out: &mut Vec<u8>) {
         put_varint(out, self.first);
         put_varint(out, self.count);
-        out.extend_from_slice(&self.base.0.to_le_bytes());
+        out.extend_from_slice(&self.base.unwrap_or_default().0.to_le_bytes());
         out.extend_from_slice(&self.ops);
     }
 }
@@ -236,7 +244,23 @@ pub(super) fn get_batch(input: &mut Reader<'_>, actor: ActorId) -> Result<Batch,
     for _ in 0..count {
         ops.push(decoder.op(input)?);
     }
+    let first_stamp = ops.iter().find_map(Op::hlc);
+    if first_stamp.unwrap_or_default() != base {
+        return Err(input.error("base stamp", "it is not the first stamp of the batch"));
+    }
     Ok(Batch { actor, first, ops })
+}
+
+/// The count of a list that is left out when it is empty.
+fn some(
+    input: &mut Reader<'_>,
+    item_bytes_min: usize,
+    what: &'static str,
+) -> Result<usize, DecodeError> {
+    match input.count(item_bytes_min, what)? {
+        0 => Err(input.error(what, "an empty list is written by leaving it out")),
+        count => Ok(count),
+    }
 }
 
 struct OpDecoder {
@@ -272,7 +296,14 @@ impl OpDecoder {
 
     fn cell(&mut self, input: &mut Reader<'_>, flags: u8) -> Result<CellId, DecodeError> {
         if flags & SAME_KEY == 0 {
-            self.key = Some(get_key(input)?);
+            let key = get_key(input)?;
+            if key.len() <= SAME_KEY_BYTES_MAX && self.key.as_ref() == Some(&key) {
+                return Err(input.error(
+                    "key",
+                    "it is the key of the event before, and was written again",
+                ));
+            }
+            self.key = Some(key);
         }
         let Some(key) = self.key.clone() else {
             return Err(input.error(
@@ -280,6 +311,9 @@ impl OpDecoder {
                 "the first event cannot have the key of the one before",
             ));
         };
+        if flags & SAME_KEY != 0 && key.len() > SAME_KEY_BYTES_MAX {
+            return Err(input.error("key", "so long a key is written in each event"));
+        }
         Ok(CellId {
             key,
             name: get_name(input)?,
@@ -306,13 +340,13 @@ impl OpDecoder {
     ) -> Result<(Observed, Vec<Reset>), DecodeError> {
         let mut rem = Observed::new();
         if flags & HAS_REM != 0 {
-            for _ in 0..input.count(2, "observed dots")? {
+            for _ in 0..some(input, 2, "observed dots")? {
                 rem.push(self.actors.get_dot(input)?);
             }
         }
         let mut resets = Vec::new();
         if flags & HAS_RESETS != 0 {
-            for _ in 0..input.count(5, "resets")? {
+            for _ in 0..some(input, 5, "resets")? {
                 resets.push(get_reset(input, &self.actors)?);
             }
         }
@@ -363,7 +397,7 @@ impl OpDecoder {
         }
         let mut resets = Vec::new();
         if flags & HAS_RESETS != 0 {
-            for _ in 0..input.count(7, "resets of a range delete")? {
+            for _ in 0..some(input, 7, "resets of a range delete")? {
                 resets.push((get_cell_id(input)?, get_reset(input, &self.actors)?));
             }
         }

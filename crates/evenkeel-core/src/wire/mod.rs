@@ -1,8 +1,9 @@
 //! The bytes of messages between members and of log records. Version 1.
 //!
 //! A frame is `[version][kind][partition][epoch][sender, 8 bytes]` and the body. The log record of an event *is*
-//! the frame of its delta, so frames are self-contained: no alias of a link is used. Decoding never allocates
-//! more than the bytes received, never panics, and refuses every form that encoding would not write.
+//! the frame of its delta, so frames are self-contained: no alias of a link is used. Decoding takes
+//! memory in proportion to the bytes received (tests/it/memory.rs measures it), never panics, and refuses every form
+//! that encoding would not write.
 
 mod cell;
 mod event;

@@ -163,6 +163,10 @@ fn an_answer_to_a_request_from_before_a_crash_is_refused() {
     net.lose_all();
     let before = net.parts[B].replica().context().clone();
     assert_eq!(before.count(), 5, "the crash lost the last four records");
+    net.arrive(A, B, answer.clone());
+    assert_eq!(*net.parts[B].replica().context(), before);
+    // Nor when the new process has asked as often as the old one had.
+    net.provoke(B, A);
     net.arrive(A, B, answer);
     assert_eq!(*net.parts[B].replica().context(), before);
     net.converge();

@@ -279,3 +279,15 @@ fn the_overlay_of_a_unit_empties_itself_when_the_masked_write_of_another_cell_ar
     net.check_equal();
     net.check_no_overlay();
 }
+
+#[test]
+fn an_answer_shows_what_its_context_says_even_before_the_disk_has_it() {
+    let mut net = Net::new(2);
+    net.manual_fsync = true;
+    let first = net.write_all(A, vec![set("x", "on disk")]);
+    net.input(A, Input::Durable(first));
+    net.write(A, set("x", "not yet"));
+    net.repair(B, A);
+    assert_eq!(net.get(B, "x").unwrap(), "not yet");
+    net.check_equal();
+}

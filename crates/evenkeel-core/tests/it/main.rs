@@ -1,0 +1,5 @@
+//! What the core promises about bytes that outlive a build: golden files, and memory under hostile input.
+
+mod golden;
+mod memory;
+mod samples;
