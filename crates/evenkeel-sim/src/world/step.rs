@@ -103,6 +103,7 @@ impl World {
             self.trace
                 .line((self.now, self.steps), Some(self.nodes[at].id), columns);
         }
+        self.show_watched(at);
         let verdict = self.carry_out(at, &mut effects, (ticket, &writes));
         effects.clear();
         self.effects = effects;
@@ -295,7 +296,11 @@ impl World {
                 from
             }
             Some(SNAPSHOT_CHUNK) if self.faults.chance(60) => {
-                if self.faults.chance(700) { from } else { to }
+                if self.faults.chance(700) {
+                    from
+                } else {
+                    to
+                }
             }
             _ => return,
         };
