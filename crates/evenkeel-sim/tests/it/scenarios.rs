@@ -15,7 +15,9 @@ const C: usize = 2;
 fn delta(bench: &mut Bench, to: usize) -> Parcel {
     let deltas = bench.take().into_iter();
     let mut deltas = deltas.filter(|parcel| parcel.to == to && parcel.is_delta());
-    deltas.next().unwrap()
+    deltas
+        .next()
+        .expect("a write sends a delta to every member")
 }
 
 /// Lets two nodes talk until one sends a frame for which `stop` holds; that one is given back undelivered.
@@ -40,7 +42,8 @@ fn talk_until(bench: &mut Bench, (a, b): (usize, usize), stop: fn(&Message) -> b
 
 /// Lets a node's next deadline come.
 fn tick(bench: &mut Bench, at: usize) {
-    let due = bench.at(at).deadline().unwrap();
+    let due = bench.at(at).deadline();
+    let due = due.expect("a replica always has its next advert ahead");
     bench.pass_to(due);
     bench.input(at, Input::Tick);
 }
