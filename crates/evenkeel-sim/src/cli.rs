@@ -60,6 +60,9 @@ enum Command {
         /// The step to stop at.
         #[arg(long)]
         until: Option<u64>,
+        /// Shows every change of this cell too, e.g. `hash0/Hash/a`.
+        #[arg(long, value_name = "CELL")]
+        watch: Option<String>,
         #[command(flatten)]
         broken: Broken,
         #[command(flatten)]
@@ -166,12 +169,14 @@ fn execute(command: &Command, out: &mut impl Write) -> Result<bool, String> {
         Command::Replay {
             seed,
             until,
+            watch,
             broken,
             less,
         } => {
             let outcome = run_seed(&Options {
                 trace: true,
                 until: *until,
+                watch: watch.clone(),
                 ..options(*seed, broken, less)?
             });
             report::replayed(out, &outcome, &flags(broken, less))

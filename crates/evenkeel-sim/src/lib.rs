@@ -44,6 +44,8 @@ pub struct Options {
     pub bug: Option<evenkeel_core::bug::Bug>,
     /// Whether to write the trace that people read.
     pub trace: bool,
+    /// A cell whose changes the trace shows too, as in `hash0/Hash/a`.
+    pub watch: Option<String>,
     /// Whether every byte of every frame counts in the trace's hash.
     pub whole_frames: bool,
     /// The step to stop at.

@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(crate) held_from: Option<usize>,
     /// Until when its requests draw crashes.
     pub(crate) haunted_until: u64,
+    /// What the trace last showed of the watched cell.
+    pub(crate) shown: String,
     /// When it last sent a snapshot chunk.
     pub(crate) chunk_at: Option<u64>,
 }
@@ -75,6 +77,7 @@ impl Node {
             asking: false,
             held_from: None,
             haunted_until: 0,
+            shown: String::new(),
             chunk_at: None,
         }
     }

@@ -391,7 +391,7 @@ impl OpDecoder {
         let context = Context::decode(input)?;
         let mut masks = Vec::new();
         if flags & HAS_MASKS != 0 {
-            for _ in 0..input.count(3, "masks of a range delete")? {
+            for _ in 0..some(input, 3, "masks of a range delete")? {
                 masks.push((get_range(input)?, Context::decode(input)?));
             }
         }

@@ -91,6 +91,7 @@ fn ops() -> Vec<Op> {
         Op::RangeDel(RangeDel {
             range: Range::all(),
             context: Context::default(),
+            masks: Vec::new(),
             resets: Vec::new(),
         }),
     ]
@@ -105,6 +106,7 @@ fn range_del() -> Op {
             to: Some(b"n".as_slice().into()),
         },
         context: context(),
+        masks: vec![(Range::Key(b"hash".as_slice().into()), context())],
         resets: vec![(
             CellId::new(b"hash", Kind::Hash, b"m"),
             reset(B, Total::Int(1 << 80)),

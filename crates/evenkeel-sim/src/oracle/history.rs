@@ -187,8 +187,7 @@ impl History {
     ) -> Result<Vec<EventNo>, String> {
         let mut asked = writes.iter();
         let mut minted = Vec::new();
-        let mut n = batch.first;
-        for op in &batch.ops {
+        for (n, op) in (batch.first..).zip(&batch.ops) {
             let write = asked
                 .by_ref()
                 .find(|write| !may_do_nothing(write) || answers(write, op))
@@ -196,7 +195,6 @@ impl History {
                 .ok_or_else(|| format!("the event {op:?} was not asked for by {writes:?}"))?;
             let deed = self.deed(op, write)?;
             minted.push(self.mint(Dot::new(batch.actor, n), deed)?);
-            n += 1;
         }
         match asked.find(|write| !may_do_nothing(write)) {
             Some(write) => Err(format!("no event was minted for {write:?}")),

@@ -8,5 +8,5 @@ mod function;
 mod history;
 
 pub(crate) use event_set::EventSet;
-pub(crate) use function::{CellView, Evaluator, differs, render, saw};
-pub(crate) use history::{Amount, Deed, Event, EventNo, History, Reset};
+pub(crate) use function::{Evaluator, differs, render, saw};
+pub(crate) use history::{Deed, EventNo, History, Reset};

@@ -25,7 +25,7 @@ use crate::node::Node;
 use crate::rng::{Rng, Stream};
 use crate::swarm::{LIVENESS_US, MS, Plan, SECOND};
 use crate::trace::Trace;
-use crate::universe::Universe;
+use crate::universe::{CellNo, Universe};
 use crate::workload::Workload;
 use crate::{Failure, Options, Outcome, Totals};
 
@@ -130,6 +130,8 @@ pub(crate) struct World {
     /// Whether a member may still be lost for good, and from when on.
     loss_from: Option<u64>,
     tickets: u64,
+    /// The cell whose states the trace shows.
+    watched: Option<CellNo>,
     disks: Rng,
     actors: Rng,
     faults: Rng,
@@ -176,7 +178,7 @@ impl World {
                 coverage.fault(fault);
             }
         }
-        Self {
+        let mut world = Self {
             switches: switches(options),
             keeps_actor: keeps_actor(options),
             now: 0,
@@ -193,13 +195,25 @@ impl World {
             healed: false,
             loss_from: plan.faults.has(Fault::Loss).then_some(loss_at),
             tickets: 0,
+            watched: None,
             disks: Rng::new(seed, Stream::Disk),
             actors: Rng::new(seed, Stream::Actors),
             faults,
             effects: Vec::new(),
             unsettled: None,
             plan,
-        }
+        };
+        world.watched = options
+            .watch
+            .as_ref()
+            .and_then(|name| world.find_cell(name));
+        world
+    }
+
+    /// The cell that a person means.
+    fn find_cell(&self, name: &str) -> Option<CellNo> {
+        let cells = self.checker.history.universe.cells().iter();
+        cells.map(ToString::to_string).position(|cell| cell == name)
     }
 
     fn schedule(&mut self, at: u64, due: Due) {

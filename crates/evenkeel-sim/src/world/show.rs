@@ -155,6 +155,18 @@ fn cell(cell: Option<&Cell>) -> String {
 }
 
 impl World {
+    /// Adds a line to the trace when the watched cell has changed at a node.
+    pub(super) fn show_watched(&mut self, at: usize) {
+        let Some(number) = self.watched else { return };
+        let id = self.checker.history.universe.id(number);
+        let partition = self.nodes[at].partition.as_ref();
+        let shown = cell(partition.and_then(|partition| partition.replica().cell(id)));
+        if self.nodes[at].shown != shown {
+            self.note(Some(at), "cell", &shown);
+            self.nodes[at].shown = shown;
+        }
+    }
+
     /// How the nodes see things, and the cell in question.
     pub(super) fn views(&mut self, about: Option<CellNo>) -> String {
         let mut out = String::new();

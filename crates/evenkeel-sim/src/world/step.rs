@@ -103,6 +103,7 @@ impl World {
             self.trace
                 .line((self.now, self.steps), Some(self.nodes[at].id), columns);
         }
+        self.show_watched(at);
         let verdict = self.carry_out(at, &mut effects, (ticket, &writes));
         effects.clear();
         self.effects = effects;

@@ -1,1 +1,4 @@
-//! t
+//! Behaviour of the replication protocol, as scenarios and as random runs.
+
+mod random;
+mod scenarios;

@@ -129,12 +129,13 @@ fn range() -> impl Strategy<Value = Range> {
 }
 
 fn range_del() -> impl Strategy<Value = RangeDel> {
-    (range(), context(), vec((cell_id(), reset()), 0..3)).prop_map(|(range, context, resets)| {
-        RangeDel {
-            range,
-            context,
-            resets,
-        }
+    let masks = vec((range(), context()), 0..3);
+    let resets = vec((cell_id(), reset()), 0..3);
+    (range(), context(), masks, resets).prop_map(|(range, context, masks, resets)| RangeDel {
+        range,
+        context,
+        masks,
+        resets,
     })
 }
 
