@@ -297,6 +297,37 @@ fn a_range_delete_lists_dead_chains_so_that_they_are_not_taken_for_collected() {
 }
 
 #[test]
+fn a_range_delete_passes_on_what_its_issuer_knew_to_be_dead_before_it_arrived() {
+    const D: usize = 3;
+    let mut net = Net::new(4);
+    net.write(A, incr("n", 5));
+    net.write(A, incr("n", 3));
+    net.write(A, del("n"));
+    net.deltas(A, B);
+    net.wait(1_500);
+    let advert = net.take(B, A, kind::ADVERT);
+    net.arrive(B, A, advert);
+    net.wait(1_500);
+    let chains = net.parts[A].replica().cell(&string("n"));
+    assert!(chains.is_none(), "the owner has collected its dead chain");
+    net.write(A, sadd("n", "field"));
+    net.write(A, del("n"));
+    let to_c: Vec<_> = (0..5).map(|_| net.take(A, C, kind::DELTA)).collect();
+    let to_d: Vec<_> = (0..2).map(|_| net.take(A, D, kind::DELTA)).collect();
+    // C hears of the first increment and of the last delete, which lists no chain any more.
+    net.arrive(A, C, to_c[0].clone());
+    net.arrive(A, C, to_c[4].clone());
+    net.write(C, sadd("n", "other"));
+    net.write(C, del("n"));
+    // D hears of C's delete, and of the second increment after it; of A's deletes never.
+    net.arrive(A, D, to_d[0].clone());
+    net.deltas(C, D);
+    net.arrive(A, D, to_d[1].clone());
+    assert_eq!(net.count(D, "n"), 0.0, "C knew both increments to be dead");
+    net.check();
+}
+
+#[test]
 fn a_batch_is_applied_whole() {
     let mut net = Net::new(2);
     let dots = net.write_all(

@@ -17,6 +17,7 @@ use crate::wire::{decode, encode};
 /// Kinds of frames, as their second byte says.
 pub(super) mod kind {
     pub(in super::super) const DELTA: u8 = 1;
+    pub(in super::super) const ADVERT: u8 = 2;
     pub(in super::super) const SYNC_REQUEST: u8 = 4;
     pub(in super::super) const SYNC_ANSWER: u8 = 5;
     pub(in super::super) const NEED_SNAPSHOT: u8 = 6;
