@@ -1,4 +1,4 @@
-//! Hostile bytes: whatever arrives is read or refused, without a panic and in memory that follows the input.
+//! G8, hostile bytes: whatever arrives is read or refused, without a panic and in memory that follows the input.
 
 use evenkeel_core::causality::Hlc;
 use evenkeel_core::codec::DecodeError;

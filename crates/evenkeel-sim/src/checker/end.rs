@@ -1,4 +1,4 @@
-//! (4) to (7), I2, I9, I13: what must hold once the cluster has healed.
+//! G2, G3, G7; (4) to (7), I2, I9, I13: what must hold once the cluster has healed.
 
 use std::collections::BTreeSet;
 

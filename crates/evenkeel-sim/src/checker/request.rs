@@ -1,4 +1,4 @@
-//! I7, I8, I14 to I17: every request is answered once and in time, and what is answered is true.
+//! G1, G6; I7, I8, I14 to I17: every request is answered once and in time, and what is answered is true.
 
 use evenkeel_core::causality::Context;
 use evenkeel_core::partition::{Acks, Partition, Reply};

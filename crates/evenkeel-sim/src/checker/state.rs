@@ -1,4 +1,4 @@
-//! (1), (3), I1, I4: every cell is what the applied events make of it, and equal contexts mean equal states.
+//! G2, G4, G5; (1), (3), I1, I4: every cell is what the applied events make of it, and equal contexts mean equal states.
 
 use evenkeel_core::partition::{Partition, Replica};
 use evenkeel_core::types::Cell;
