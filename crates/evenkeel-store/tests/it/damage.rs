@@ -34,7 +34,7 @@ fn changed(disk: &MemoryDisk, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> 
     fork
 }
 
-/// Each file in turn, cut at every byte and with every byte flipped in three
+/// Each file in turn, cut at every byte and with every byte flipped in two
 /// ways. The callback gets the file, the first byte touched, and what became.
 fn for_each_rot(disk: &MemoryDisk, mut check: impl FnMut(&str, usize, &MemoryDisk)) {
     for name in disk.list().unwrap() {
@@ -44,7 +44,7 @@ fn for_each_rot(disk: &MemoryDisk, mut check: impl FnMut(&str, usize, &MemoryDis
                 continue;
             }
             check(&name, at, &changed(disk, &name, |bytes| bytes.truncate(at)));
-            for mask in [0x01, 0x80, 0xff] {
+            for mask in [0x01, 0xff] {
                 check(&name, at, &changed(disk, &name, |bytes| bytes[at] ^= mask));
             }
         }
@@ -71,7 +71,7 @@ fn any_cut_or_flipped_byte_of_a_durable_log_is_noticed() {
                 assert!(is_damaged(&error), "{name} at {at}: {error}");
             }
         });
-        assert!(seen > 8_000, "only {seen} cases");
+        assert!(seen > 6_000, "only {seen} cases");
     }
 }
 
