@@ -314,6 +314,7 @@ impl<D: Disk, F> Walk<'_, D, F> {
                 source,
             })?;
             *offset = start + u64::from(header.length);
+            // Says nothing about what follows, but spares writing it again.
             self.known = self.known.max(header.durable);
             self.next = expected.next();
             self.recovery.records += 1;
