@@ -157,8 +157,8 @@ fn create<D: Disk>(disk: &D, id: LogId, numbers: &[SegmentNumber]) -> Result<(),
     create_file(disk, &segment, &header.encode())?;
     create_file(disk, FORMAT_FILE_NEW, format::encode_format(id).as_bytes())?;
     disk.sync_dir()?;
+    // Opening goes on as for any log and syncs this name in the end.
     disk.rename(FORMAT_FILE_NEW, FORMAT_FILE)?;
-    disk.sync_dir()?;
     Ok(())
 }
 

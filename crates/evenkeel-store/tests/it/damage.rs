@@ -346,3 +346,36 @@ fn refused_records_leave_the_log_as_it_was() {
     assert_eq!(before, after);
     assert_eq!(must_open(&disk, SMALL).1.last(), RECORDS);
 }
+
+#[test]
+fn what_recovery_made_durable_is_known_to_be_after_a_power_cut() {
+    let disk = written(SMALL, DURABLE);
+    assert_eq!(must_open(&disk, SMALL).1.last(), RECORDS);
+    let left = crate::support::lose_power(&disk);
+    let name = segments(&left).pop().unwrap();
+    let rotten = changed(&left, &name, |bytes| {
+        bytes.pop();
+    });
+    assert!(is_damaged(&open(rotten, SMALL).err().unwrap()));
+}
+
+#[test]
+fn evidence_is_found_wherever_it_lies_in_a_long_segment() {
+    const WINDOW: usize = 1 << 20;
+    for before_the_border in 0..=28 {
+        let disk = MemoryDisk::new();
+        let (mut log, _) = must_open(&disk, 8 << 20);
+        let mark = disk.bytes("synced").unwrap();
+        // The second record's head straddles the border of two read windows.
+        let long = vec![0x55; WINDOW - 28 - before_the_border];
+        log.append(&[&long], 1).unwrap();
+        log.sync_now().unwrap();
+        log.append(&[b"vouches for the first"], 2).unwrap();
+        drop(log);
+        disk.set_bytes("synced", mark);
+        let name = &segments(&disk)[0];
+        let rotten = changed(&disk, name, |bytes| bytes[48] ^= 1);
+        let error = open(rotten, 8 << 20).err();
+        assert!(is_damaged(&error.unwrap_or(LogError::Closed)));
+    }
+}
