@@ -135,17 +135,19 @@ impl RecordHeader {
     /// A header written for this segment, with whatever sequence, or nothing.
     pub(super) fn decode(bytes: &[u8], id: LogId, segment: SegmentNumber) -> Option<Self> {
         let mut fields = Fields(bytes);
-        let (length, crc) = (fields.u32()?, fields.u32()?);
+        let length = fields.u32()?;
+        // First what rejects most: recovery asks at every offset of a torn tail.
+        if length as usize > crate::limits::RECORD_BYTES_MAX {
+            return None;
+        }
+        let crc = fields.u32()?;
         let header = Self {
             length,
             payload_crc: fields.u32()?,
             sequence: Sequence(fields.u64()?),
             durable: Sequence(fields.u64()?),
         };
-        // Cheap tests first: recovery asks this at every offset of a torn tail.
-        let right = length as usize <= crate::limits::RECORD_BYTES_MAX
-            && header.durable < header.sequence
-            && crc == header.checksum(id, segment);
+        let right = header.durable < header.sequence && crc == header.checksum(id, segment);
         right.then_some(header)
     }
 

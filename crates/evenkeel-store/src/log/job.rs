@@ -217,9 +217,9 @@ impl<D: Disk, T> Log<D, T> {
         self.check_open()?;
         let mut gone = Vec::new();
         while let Some(&successor) = self.segments.get(1) {
-            let removable = successor.first <= sequence
-                && successor.first <= self.sync.durable.next()
-                && successor.number <= self.sync.durable_segment;
+            // A sync that covers the successor covers every record before it.
+            let removable =
+                successor.first <= sequence && successor.number <= self.sync.durable_segment;
             let oldest = self.segments.front().filter(|_| removable);
             let Some(oldest) = oldest else { break };
             gone.push(oldest.number);

@@ -157,8 +157,8 @@ fn create<D: Disk>(disk: &D, id: LogId, numbers: &[SegmentNumber]) -> Result<(),
     create_file(disk, &segment, &header.encode())?;
     create_file(disk, FORMAT_FILE_NEW, format::encode_format(id).as_bytes())?;
     disk.sync_dir()?;
+    // Opening goes on as for any log and syncs this name in the end.
     disk.rename(FORMAT_FILE_NEW, FORMAT_FILE)?;
-    disk.sync_dir()?;
     Ok(())
 }
 
@@ -314,6 +314,7 @@ impl<D: Disk, F> Walk<'_, D, F> {
                 source,
             })?;
             *offset = start + u64::from(header.length);
+            // Says nothing about what follows, but spares writing it again.
             self.known = self.known.max(header.durable);
             self.next = expected.next();
             self.recovery.records += 1;

@@ -296,3 +296,22 @@ fn a_segment_is_not_removed_before_its_successor_exists_durably() {
         log.durable().0
     );
 }
+
+#[test]
+fn after_a_removal_either_slot_of_the_mark_is_enough() {
+    let disk = MemoryDisk::new();
+    let (mut log, _) = must_open(&disk, SMALL);
+    while segments(&disk).len() < 4 {
+        append(&mut log).unwrap();
+    }
+    let last = log.sync_now().unwrap().sequence;
+    assert_eq!(log.remove_segments_before(last).unwrap(), 3);
+    drop(log);
+    for slot in [0, 4096] {
+        let rotten = disk.fork();
+        let mut mark = rotten.bytes("synced").unwrap();
+        mark[slot] ^= 1;
+        rotten.set_bytes("synced", mark);
+        assert_eq!(must_open(&rotten, SMALL).1.last(), last.0);
+    }
+}
