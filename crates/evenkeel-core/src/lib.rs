@@ -3,11 +3,12 @@
 //! No socket, clock, file, thread or random source is touched here: time, frames and entropy come in as inputs,
 //! and everything to be done goes out as effects. The production shell and the simulator drive the same code.
 //! Modules from low to high: [`id`], [`time`], [`limits`], [`codec`] → [`causality`] → [`types`] → [`event`],
-//! [`message`], [`observation`] → [`wire`] → [`partition`]. A file uses only lower ones.
+//! [`message`], [`observation`] → [`wire`] → [`partition`] → [`command`]. A file uses only lower ones.
 
 pub mod bug;
 pub mod causality;
 pub mod codec;
+pub mod command;
 pub mod event;
 pub mod id;
 pub mod limits;

@@ -8,6 +8,7 @@
 mod advert;
 mod collect;
 mod divergence;
+mod entry;
 mod index;
 mod interface;
 mod overlay;
@@ -21,6 +22,7 @@ mod sync;
 mod tests;
 mod write;
 
+pub use entry::KeyCells;
 pub use interface::{Acks, Effect, Input, Reply, Settings, Write};
 pub use replica::Replica;
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::entry::KeyCells;
 use super::index::{DotIndex, Target};
 use super::overlay::{Fences, Masks};
 use super::store::Store;
@@ -14,7 +15,7 @@ use crate::causality::{Context, Dot};
 use crate::event::{Inc, Op, Put, RangeDel, Rem};
 use crate::id::ActorId;
 use crate::message::{SnapshotChunk, Unit};
-use crate::types::{Cell, CellId, ChainId, Mark, Range, Reset, Version};
+use crate::types::{Cell, CellId, ChainId, Deadline, Key, Mark, Range, Reset, Version};
 
 /// One replica's data, context, overlays and index.
 #[derive(Clone, Default, Debug)]
@@ -114,6 +115,34 @@ impl Replica {
     #[must_use]
     pub fn cell(&self, id: &CellId) -> Option<&Cell> {
         self.store.get(id)
+    }
+
+    /// The cells of one key, if anything is held of it.
+    #[must_use]
+    pub fn key(&self, key: &[u8]) -> Option<KeyCells<'_>> {
+        self.store.key(key)
+    }
+
+    /// Every key of which anything is held, ascending.
+    pub fn keys(&self) -> impl Iterator<Item = (&Key, KeyCells<'_>)> {
+        self.store.keys()
+    }
+
+    /// How many keys there are of which anything is held.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.store.key_count()
+    }
+
+    /// How many keys have a live cell other than the deadline register.
+    #[must_use]
+    pub const fn live_keys(&self) -> usize {
+        self.store.live()
+    }
+
+    /// The keys of which something may expire, earliest first; the deadline is never too late.
+    pub fn expiring(&self) -> impl Iterator<Item = &(Deadline, Key)> {
+        self.store.expiring().iter()
     }
 
     /// Every cell of which anything is held, ascending.

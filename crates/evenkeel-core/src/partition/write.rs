@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+#[cfg(doc)]
+use super::Replica;
 use super::store::kinds_of;
 use super::{Effect, Partition, Write};
 use crate::bug::Bug;
@@ -13,18 +15,34 @@ use crate::event::{Inc, Op, Put, RangeDel, Rem};
 use crate::limits::RANGE_RESETS_BYTES_MAX;
 use crate::message::Note;
 use crate::time::{Now, WallMs};
-use crate::types::{Cell, CellId, Chain, ChainId, Deadline, Range, Reset, Total};
+use crate::types::{Cell, CellId, Chain, ChainId, Deadline, Key, Range, Reset, Total};
 use crate::wire::{BatchEncoder, encode_note};
 
 /// What an entry of a range delete's list takes on the wire beside its cell's name, at most.
 const RESET_FIXED_BYTES: usize = 64;
 
 impl Partition {
+    /// Applies one command's changes as one batch, in order, each seeing the ones before; gives its dots, none when
+    /// there was nothing to do. What an acknowledgement needs beyond that is asked for with [`super::Input::Await`].
+    pub fn execute(
+        &mut self,
+        now: Now,
+        writes: impl IntoIterator<Item = Write>,
+        effects: &mut Vec<Effect>,
+    ) -> Context {
+        self.mint(now, writes, effects)
+    }
+
+    /// Files a key under the earliest deadline of what it holds: [`Replica::expiring`] may have it too early.
+    pub fn refile_deadline(&mut self, key: &Key) {
+        self.replica.store.refile(key);
+    }
+
     /// Applies a batch; gives its dots, none when there was nothing to do.
     pub(super) fn mint(
         &mut self,
         now: Now,
-        writes: Vec<Write>,
+        writes: impl IntoIterator<Item = Write>,
         effects: &mut Vec<Effect>,
     ) -> Context {
         let mut batch = BatchEncoder::new(self.actor, self.next);
@@ -159,15 +177,13 @@ impl Partition {
     }
 
     fn range_del(&self, range: Range) -> Option<Op> {
-        let ids = self.replica.store.ids_in(&range);
-        let held = |id: &CellId| self.replica.cell(id).is_some_and(Cell::is_live);
-        if !ids.iter().any(held) {
+        if !self.replica.store.any_live_in(&range) {
             return None;
         }
         let resets = if self.settings.switches.breaks(Bug::M23) {
             Vec::new()
         } else {
-            self.resets_in(&ids)
+            self.resets_in(&self.replica.store.intricate_in(&range))
         };
         let within =
             |(mask, dots): (&Range, &Context)| Some((mask.intersection(&range)?, dots.clone()));
@@ -196,7 +212,7 @@ impl Partition {
 
     /// Cuts a range so that no part lists more resets than one event may carry (replication.md 7.4).
     fn split(&self, range: Range) -> Vec<Range> {
-        let listed = self.resets_in(&self.replica.store.ids_in(&range));
+        let listed = self.resets_in(&self.replica.store.intricate_in(&range));
         let bytes: usize = listed
             .iter()
             .map(|(id, _)| id.key.len() + id.name.field.len() + RESET_FIXED_BYTES)

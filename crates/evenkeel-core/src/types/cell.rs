@@ -25,6 +25,20 @@ impl Deadline {
     pub const fn has_passed(self, now: WallMs) -> bool {
         now.0 >= self.0 && self.0 != u64::MAX
     }
+
+    /// The value of a deadline register's version.
+    #[must_use]
+    pub fn to_value(self) -> Value {
+        Box::new(self.0.to_be_bytes())
+    }
+
+    /// Reads [`Self::to_value`]. Anything else, which only a faulty peer can send, hides nothing.
+    #[must_use]
+    pub fn from_value(value: &[u8]) -> Self {
+        value
+            .try_into()
+            .map_or(Self::NEVER, |bytes| Self(u64::from_be_bytes(bytes)))
+    }
 }
 
 /// One written value.
@@ -98,6 +112,24 @@ impl Cell {
         self.versions
             .iter()
             .max_by_key(|version| (version.hlc, version.dot))
+    }
+
+    /// What a deadline register shows: the latest of its live versions (replication.md 5, Expiry).
+    #[must_use]
+    pub fn latest_deadline(&self) -> Option<Deadline> {
+        let deadlines = self.versions.iter().map(|v| Deadline::from_value(&v.value));
+        deadlines.max()
+    }
+
+    /// The earliest deadline that a live version or chain carries; never when none does.
+    #[must_use]
+    pub fn earliest_carried(&self) -> Deadline {
+        let versions = self.versions.iter().map(|version| version.deadline);
+        let chains = self.chains().iter().filter(|chain| !chain.is_dead());
+        versions
+            .chain(chains.map(|chain| chain.deadline))
+            .min()
+            .unwrap_or(Deadline::NEVER)
     }
 
     /// The greatest stamp among the live versions; zero when there is none.

@@ -109,22 +109,26 @@ impl Range {
     /// Whether `cell` is in the range.
     #[must_use]
     pub fn contains(&self, cell: &CellId) -> bool {
+        self.covers(&cell.key, cell.name.kind, &cell.name.field)
+    }
+
+    /// Whether the cell of that name is in the range.
+    #[must_use]
+    pub fn covers(&self, of: &[u8], which: Kind, named: &[u8]) -> bool {
         match self {
-            Self::Key(key) => *key == cell.key,
+            Self::Key(key) => **key == *of,
             Self::Fields {
                 key,
                 kind,
                 from,
                 to,
             } => {
-                *key == cell.key
-                    && *kind == cell.name.kind
-                    && *from <= cell.name.field
-                    && to.as_ref().is_none_or(|to| cell.name.field < *to)
+                **key == *of
+                    && *kind == which
+                    && **from <= *named
+                    && to.as_ref().is_none_or(|to| *named < **to)
             }
-            Self::Keys { from, to } => {
-                *from <= cell.key && to.as_ref().is_none_or(|to| cell.key < *to)
-            }
+            Self::Keys { from, to } => **from <= *of && to.as_ref().is_none_or(|to| *of < **to),
         }
     }
 }

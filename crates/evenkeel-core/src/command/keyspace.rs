@@ -1,0 +1,117 @@
+//! One partition as a command sees it: keys to look at, and one batch to write.
+
+use evenkeel_resp::Reply;
+use smallvec::SmallVec;
+
+use super::view::View;
+use crate::causality::Context;
+use crate::limits::{BATCH_EVENTS_MAX, FIELD_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::observation::Observation;
+use crate::partition::{Effect, Partition, Replica, Write};
+use crate::time::Now;
+use crate::types::Key;
+
+/// A command's changes; two where a string and its deadline change.
+pub(super) type Writes = SmallVec<[Write; 2]>;
+
+/// A partition at one instant.
+#[derive(Debug)]
+pub struct Keyspace<'a> {
+    partition: &'a mut Partition,
+    now: Now,
+    effects: &'a mut Vec<Effect>,
+    dots: Context,
+}
+
+impl<'a> Keyspace<'a> {
+    /// Access at `now`; what the shell has to do goes into `effects`, in order.
+    #[must_use]
+    pub fn new(partition: &'a mut Partition, now: Now, effects: &'a mut Vec<Effect>) -> Self {
+        Self {
+            partition,
+            now,
+            effects,
+            dots: Context::default(),
+        }
+    }
+
+    /// All events written through it: what an acknowledgement or a session token is about.
+    #[must_use]
+    pub const fn dots(&self) -> &Context {
+        &self.dots
+    }
+
+    pub(super) const fn now(&self) -> Now {
+        self.now
+    }
+
+    pub(super) const fn replica(&self) -> &Replica {
+        self.partition.replica()
+    }
+
+    /// A key as it is seen now.
+    pub(super) fn view(&self, key: &[u8]) -> View<'_> {
+        View::of(self.replica().key(key), self.now.wall)
+    }
+
+    /// Applies a command's changes as one batch.
+    ///
+    /// # Errors
+    /// When something is longer than members may exchange: nothing was written.
+    pub(super) fn commit(&mut self, writes: Writes) -> Result<(), Reply> {
+        check_sizes(&writes)?;
+        self.execute(writes);
+        Ok(())
+    }
+
+    /// Applies changes whose sizes are known to be right.
+    pub(super) fn execute(&mut self, writes: impl IntoIterator<Item = Write>) {
+        let dots = self.partition.execute(self.now, writes, self.effects);
+        self.dots.join(&dots);
+    }
+
+    pub(super) fn refile_deadline(&mut self, key: &Key) {
+        self.partition.refile_deadline(key);
+    }
+
+    pub(super) fn observe(&mut self, observation: Observation) {
+        self.effects.push(Effect::Observe(observation));
+    }
+}
+
+fn check_sizes(writes: &[Write]) -> Result<(), Reply> {
+    if writes.len() > BATCH_EVENTS_MAX {
+        return Err(too_much("changes of one command", BATCH_EVENTS_MAX));
+    }
+    let mut bytes = 0;
+    for write in writes {
+        let (cell, value) = match write {
+            Write::Set { cell, value, .. } => (cell, value.len()),
+            Write::Add { cell, .. } => (cell, 0),
+            // What is held already was short enough.
+            Write::Remove { .. } | Write::Clear { .. } => continue,
+        };
+        let (key, field) = (cell.key.len(), cell.name.field.len());
+        for (what, length, max) in [
+            ("bytes of the key", key, KEY_BYTES_MAX),
+            ("bytes of a field", field, FIELD_BYTES_MAX),
+            ("bytes of a value", value, VALUE_BYTES_MAX),
+        ] {
+            if length > max {
+                return Err(too_much(what, max));
+            }
+        }
+        bytes += key + field + value;
+    }
+    // One value always fits: it is below its own maximum, and the frame has room for the names beside it.
+    if writes.len() > 2 && bytes > VALUE_BYTES_MAX {
+        return Err(too_much("bytes of one command", VALUE_BYTES_MAX));
+    }
+    Ok(())
+}
+
+fn too_much(what: &str, max: usize) -> Reply {
+    Reply::error(format!(
+        "ERR too many {what}, at most {max}; nothing was written"
+    ))
+}

@@ -1,0 +1,260 @@
+//! The commands that the shell runs by name: connections, server, cluster, and what is Evenkeel's own.
+//!
+//! Here they only have their place in the table.
+
+use super::spec::{Flag, Group, KeySpec, Run, Spec};
+
+/// This family's part of the table.
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec::new("ping", -1, &[Flag::Fast], KeySpec::NONE, Run::Shell)
+        .in_group(Group::Connection, &["connection"])
+        .docs("1.0.0", "O(1)", "Ping the server"),
+    Spec::new(
+        "echo",
+        2,
+        &[Flag::Loading, Flag::Stale, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Connection, &["connection"])
+    .docs("1.0.0", "O(1)", "Echo the given string"),
+    Spec::new(
+        "hello",
+        -1,
+        &[
+            Flag::Noscript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+        ],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Connection, &["connection"])
+    .docs("6.0.0", "O(1)", "Handshake: protocol, credentials, name"),
+    Spec::new(
+        "auth",
+        -2,
+        &[
+            Flag::Noscript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+        ],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Connection, &["connection"])
+    .docs(
+        "1.0.0",
+        "O(N) where N is the number of passwords defined for the user",
+        "Authenticate to the server",
+    ),
+    Spec::new("client", -2, &[], KeySpec::NONE, Run::Shell)
+        .in_group(Group::Connection, &[])
+        .docs(
+            "2.4.0",
+            "Depends on subcommand",
+            "A container for client connection commands",
+        )
+        .with_subcommands(&[
+            "getname", "help", "id", "info", "kill", "list", "no-evict", "reply", "setinfo",
+            "setname",
+        ]),
+    Spec::new("config", -2, &[], KeySpec::NONE, Run::Shell)
+        .in_group(Group::Server, &[])
+        .docs(
+            "2.0.0",
+            "Depends on subcommand",
+            "A container for server configuration commands",
+        )
+        .with_subcommands(&["get", "help", "resetstat", "set"]),
+    Spec::new(
+        "command",
+        -1,
+        &[Flag::Loading, Flag::Stale],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Server, &["connection"])
+    .docs(
+        "2.8.13",
+        "O(N) where N is the total number of Redis commands",
+        "Get array of Redis command details",
+    )
+    .with_subcommands(&["count", "docs", "getkeys", "help", "info", "list"]),
+    Spec::new(
+        "info",
+        -1,
+        &[Flag::Loading, Flag::Stale],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Server, &["dangerous"])
+    .docs(
+        "1.0.0",
+        "O(1)",
+        "Get information and statistics about the server",
+    ),
+    Spec::new(
+        "select",
+        2,
+        &[Flag::Loading, Flag::Stale, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Connection, &["connection"])
+    .docs(
+        "1.0.0",
+        "O(1)",
+        "Change the selected database for the current connection",
+    ),
+    Spec::new(
+        "quit",
+        -1,
+        &[
+            Flag::Noscript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+        ],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Connection, &["connection"])
+    .docs("1.0.0", "O(1)", "Close the connection"),
+    Spec::new(
+        "reset",
+        1,
+        &[
+            Flag::Noscript,
+            Flag::Loading,
+            Flag::Stale,
+            Flag::Fast,
+            Flag::NoAuth,
+            Flag::AllowBusy,
+        ],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Connection, &["connection"])
+    .docs("6.2.0", "O(1)", "Reset the connection"),
+    Spec::new(
+        "time",
+        1,
+        &[Flag::Loading, Flag::Stale, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Server, &[])
+    .docs("2.6.0", "O(1)", "Return the current server time"),
+    Spec::new("wait", 3, &[Flag::Noscript], KeySpec::NONE, Run::Shell)
+        .in_group(Group::Generic, &["connection"])
+        .docs(
+            "3.0.0",
+            "O(1)",
+            "Wait until so many replicas hold this connection's writes",
+        ),
+    Spec::new("cluster", -2, &[], KeySpec::NONE, Run::Shell)
+        .in_group(Group::Cluster, &[])
+        .docs(
+            "3.0.0",
+            "Depends on subcommand",
+            "A container for cluster commands",
+        )
+        .with_subcommands(&[
+            "countkeysinslot",
+            "help",
+            "info",
+            "keyslot",
+            "myid",
+            "nodes",
+            "shards",
+            "slots",
+        ]),
+    Spec::new(
+        "lolwut",
+        -1,
+        &[Flag::Readonly, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Server, &[])
+    .docs("5.0.0", "O(1)", "Display some computer art and the version"),
+    Spec::new(
+        "debug",
+        -2,
+        &[Flag::Admin, Flag::Noscript, Flag::Loading, Flag::Stale],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Server, &[])
+    .docs("1.0.0", "O(1)", "Refused: use EK.INSPECT"),
+    Spec::new(
+        "ek.inspect",
+        -2,
+        &[Flag::Readonly],
+        KeySpec::ONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of cells shown",
+        "Show what each replica holds of a key, and why",
+    ),
+    Spec::new(
+        "ek.divergence",
+        -1,
+        &[Flag::Readonly],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs("0.1.0", "O(1)", "How far the replicas are apart"),
+    Spec::new(
+        "ek.await",
+        -2,
+        &[Flag::Readonly, Flag::Noscript],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(1)",
+        "Wait until every member holds what was written before the call",
+    ),
+    Spec::new(
+        "ek.topology",
+        1,
+        &[Flag::Readonly, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of nodes",
+        "The nodes, and which partitions they hold",
+    ),
+    Spec::new(
+        "ek.fault",
+        -2,
+        &[Flag::Admin, Flag::Noscript],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(1)",
+        "Cut, delay or drop links; only with --fault-injection",
+    ),
+];

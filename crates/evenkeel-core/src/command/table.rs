@@ -1,0 +1,76 @@
+//! The table of all commands, found by name without an allocation.
+
+use super::spec::Spec;
+use super::{counter, expire, generic, hash, set, shell, string};
+
+/// The families, each a part of the table.
+const FAMILIES: [&[Spec]; 7] = [
+    string::COMMANDS,
+    counter::COMMANDS,
+    set::COMMANDS,
+    hash::COMMANDS,
+    generic::COMMANDS,
+    expire::COMMANDS,
+    shell::COMMANDS,
+];
+/// Places of the index. A power of two, at least twice the commands, so that probes stay short.
+const PLACES: usize = 1024;
+const EMPTY: u16 = u16::MAX;
+/// Where each command is: family times 256 plus position, at the hash of its name or the next free place.
+static INDEX: [u16; PLACES] = index();
+
+/// The command of that name, in any case.
+#[must_use]
+pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
+    let mut place = hash(name);
+    while INDEX[place] != EMPTY {
+        let [family, position] = INDEX[place].to_be_bytes();
+        let spec = &FAMILIES[usize::from(family)][usize::from(position)];
+        if spec.name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(spec);
+        }
+        place = (place + 1) % PLACES;
+    }
+    None
+}
+
+/// Every command.
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    FAMILIES.into_iter().flatten()
+}
+
+/// FNV-1a over the name in lower case, folded to a place.
+const fn hash(name: &[u8]) -> usize {
+    let mut hash: u32 = 0x811c_9dc5;
+    let mut at = 0;
+    while at < name.len() {
+        hash = (hash ^ name[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (hash ^ (hash >> 16)) as usize % PLACES
+}
+
+const fn index() -> [u16; PLACES] {
+    let mut index = [EMPTY; PLACES];
+    let mut entry = 0;
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let mut position = 0;
+        assert!(
+            FAMILIES[family].len() < 256,
+            "a position must fit eight bits"
+        );
+        while position < FAMILIES[family].len() {
+            let mut place = hash(FAMILIES[family][position].name.as_bytes());
+            while index[place] != EMPTY {
+                place = (place + 1) % PLACES;
+            }
+            index[place] = entry;
+            entry += 1;
+            position += 1;
+        }
+        family += 1;
+        entry = (entry & 0xff00) + 0x100;
+    }
+    index
+}

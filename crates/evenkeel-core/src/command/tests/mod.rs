@@ -1,0 +1,223 @@
+//! Commands as a client sees them: one replica against Redis' behaviour, two against the table of conflicts.
+
+mod conflicts;
+mod counters;
+mod deadlines;
+mod hashes;
+mod inspection;
+mod keys;
+mod laws;
+mod scans;
+mod sets;
+mod strings;
+mod table;
+
+use bytes::Bytes;
+use evenkeel_resp::Reply;
+
+use super::*;
+use crate::id::{ActorId, NodeId, PartitionId};
+use crate::partition::{Effect, Input, Partition, Settings};
+use crate::time::{Instant, Now, WallMs};
+
+/// Where the clocks of all replicas stand at first.
+const START_MS: u64 = 1_000_000;
+
+/// One replica that runs commands.
+struct Node {
+    partition: Partition,
+    now: Now,
+    outbox: Vec<(NodeId, Bytes)>,
+    records: usize,
+}
+
+impl Node {
+    fn alone() -> Self {
+        Self::member(0, &[0])
+    }
+
+    fn member(id: u32, members: &[u32]) -> Self {
+        let members = members.iter().copied().map(NodeId).collect();
+        let settings = Settings::new(PartitionId(0), NodeId(id), members);
+        let mut node = Self {
+            partition: Partition::new(settings, ActorId(u64::from(id + 1) << 48)),
+            now: Now {
+                instant: Instant(0),
+                wall: WallMs(START_MS),
+            },
+            outbox: Vec::new(),
+            records: 0,
+        };
+        let mut effects = Vec::new();
+        node.partition.start(node.now, &mut effects);
+        node
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now.wall.0 += ms;
+        self.now.instant.0 += ms * 1000;
+    }
+
+    fn with<R>(&mut self, run: impl FnOnce(&mut Keyspace<'_>) -> R) -> R {
+        let mut effects = Vec::new();
+        let mut keys = Keyspace::new(&mut self.partition, self.now, &mut effects);
+        let result = run(&mut keys);
+        self.take(effects);
+        result
+    }
+
+    fn take(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, frame } => self.outbox.push((to, frame)),
+                Effect::Persist { dots, .. } => self.records += usize::from(!dots.is_empty()),
+                Effect::Reply { .. } | Effect::Observe(_) => {}
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.partition.handle(self.now, input, &mut effects);
+        self.take(effects);
+    }
+
+    /// Runs a request as the shell does, were this the only partition.
+    fn request(&mut self, args: &[&[u8]]) -> Reply {
+        let Some(spec) = lookup(args[0]) else {
+            return unknown(args);
+        };
+        if let Err(error) = check_arity(spec, args) {
+            return error;
+        }
+        let positions = match keys_of(spec, args) {
+            Ok(positions) => positions,
+            Err(error) => return error,
+        };
+        self.with(|keys| match spec.run {
+            Run::OnKey(run) => run(keys, args),
+            Run::OnEachKey { each, fold } => {
+                let part = |at: usize| -> Vec<&[u8]> {
+                    let key = &args[at..args.len().min(at + spec.keys.step)];
+                    [&args[..1], key].concat()
+                };
+                let parts = positions.iter().map(|at| each(keys, &part(*at)));
+                fold.fold(parts.collect())
+            }
+            Run::OnEveryPartition { each, fold } => fold.fold(vec![each(keys, args)]),
+            Run::Scan | Run::Shell => Reply::error("run by the shell"),
+        })
+    }
+
+    /// Runs a command given as words, `''` for an empty one; gives the reply in short.
+    fn run(&mut self, command: &str) -> String {
+        let words = command
+            .split(' ')
+            .map(|word| if word == "''" { "" } else { word });
+        let args: Vec<&[u8]> = words.map(str::as_bytes).collect();
+        short(&self.request(&args))
+    }
+
+    /// Runs commands, each with the reply that must come.
+    fn check(&mut self, cases: &[(&str, &str)]) {
+        for (command, reply) in cases {
+            assert_eq!(self.run(command), *reply, "{command}");
+        }
+    }
+
+    /// How many batches a command wrote.
+    fn batches_of(&mut self, command: &str) -> usize {
+        let before = self.records;
+        self.run(command);
+        self.records - before
+    }
+}
+
+/// Two replicas with a link that waits to be asked.
+struct Pair {
+    a: Node,
+    b: Node,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut pair = Self {
+            a: Node::member(0, &[0, 1]),
+            b: Node::member(1, &[0, 1]),
+        };
+        for (node, peer) in [(&mut pair.a, 1), (&mut pair.b, 0)] {
+            node.handle(Input::PeerUp {
+                peer: NodeId(peer),
+                incarnation: ActorId(u64::from(peer + 1) << 48),
+            });
+        }
+        pair.exchange();
+        pair
+    }
+
+    /// A pair whose replicas both have seen some commands.
+    fn after(commands: &[&str]) -> Self {
+        let mut pair = Self::new();
+        for command in commands {
+            pair.a.run(command);
+        }
+        pair.exchange();
+        pair
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.a.pass(ms);
+        self.b.pass(ms);
+    }
+
+    /// Delivers everything until there is nothing more to say; then both must be equal.
+    fn exchange(&mut self) {
+        loop {
+            let to_b = std::mem::take(&mut self.a.outbox);
+            let to_a = std::mem::take(&mut self.b.outbox);
+            if to_b.is_empty() && to_a.is_empty() {
+                break;
+            }
+            for (node, from, frames) in [
+                (&mut self.b, NodeId(0), to_b),
+                (&mut self.a, NodeId(1), to_a),
+            ] {
+                for (_, frame) in frames {
+                    node.handle(Input::Frame { from, frame });
+                }
+            }
+        }
+        let (a, b) = (self.a.partition.replica(), self.b.partition.replica());
+        assert_eq!(a.context(), b.context());
+        assert_eq!(a.digest(), b.digest());
+    }
+
+    /// Exchanges, then asks both replicas: each reply must be the expected one.
+    fn agree(&mut self, cases: &[(&str, &str)]) {
+        self.exchange();
+        for (command, reply) in cases {
+            assert_eq!(self.a.run(command), *reply, "{command} on A");
+            assert_eq!(self.b.run(command), *reply, "{command} on B");
+        }
+    }
+}
+
+fn short(reply: &Reply) -> String {
+    let list = |replies: &[Reply]| replies.iter().map(short).collect::<Vec<_>>().join(" ");
+    match reply {
+        Reply::Simple(line) => format!("+{}", line.as_bytes().escape_ascii()),
+        Reply::Error(line) => String::from_utf8_lossy(line.as_bytes()).into_owned(),
+        Reply::Integer(n) => n.to_string(),
+        Reply::Bulk(bytes) => format!("'{}'", bytes.escape_ascii()),
+        Reply::Null => "nil".into(),
+        Reply::Array(replies) => format!("[{}]", list(replies)),
+        Reply::Set(replies) => format!("{{{}}}", list(replies)),
+        Reply::Map(pairs) => {
+            let pairs = pairs
+                .iter()
+                .map(|(k, v)| format!("{}={}", short(k), short(v)));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}
