@@ -1,2 +1,9 @@
-//! The evenkeel binary.
-fn main() {}
+//! The `evenkeel` command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -204,6 +204,14 @@ fn get_message(input: &mut Reader<'_>, head: Head, kind: u8) -> Result<Message, 
     })
 }
 
+/// What a frame or record is about, without reading its body: for whoever has to hand it on.
+///
+/// # Errors
+/// When the head cannot be read.
+pub fn head(frame: &[u8]) -> Result<Head, DecodeError> {
+    Ok(get_head(&mut Reader::new(frame))?.0)
+}
+
 /// The log record of a note.
 #[must_use]
 pub fn encode_note(head: Head, note: &Note) -> Vec<u8> {

@@ -12,7 +12,7 @@ mod message;
 mod tests;
 
 pub use event::{BatchEncoder, RESET_BYTES_MAX};
-pub use message::{Record, decode, decode_record, encode, encode_note};
+pub use message::{Record, decode, decode_record, encode, encode_note, head};
 
 /// The version this build writes, and the only one it reads so far.
 pub const VERSION: u8 = 1;

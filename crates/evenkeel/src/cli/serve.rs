@@ -1,0 +1,117 @@
+//! `evenkeel serve`: one node, until SIGTERM or Ctrl-C.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use evenkeel::{Config, Member, Server};
+
+/// Flags of `evenkeel serve`; what is not given comes from the file, then from the defaults.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  evenkeel serve
+  evenkeel serve --node A --dir /var/lib/evenkeel --listen 127.0.0.1:7001 --peer-listen 127.0.0.1:8001 \\
+      --http-listen 127.0.0.1:9001 --members A=127.0.0.1:8001,B=127.0.0.1:8002,C=127.0.0.1:8003
+  evenkeel serve --config /etc/evenkeel.toml
+
+Every node of a cluster gets the same --members list. A node that is killed and started again catches up by itself.")]
+pub(super) struct Args {
+    /// TOML file with the same names as the flags
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// This node's name [default: A]
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Data directory [default: ./evenkeel-data]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Where Redis clients connect [default: 127.0.0.1:6379]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Where peers connect [default: 127.0.0.1:6380]
+    #[arg(long, value_name = "HOST:PORT")]
+    peer_listen: Option<String>,
+    /// Health checks and metrics [default: 127.0.0.1:6381]
+    #[arg(long, value_name = "HOST:PORT")]
+    http_listen: Option<String>,
+    /// All nodes and their peer addresses, the same list everywhere [default: this node alone]
+    #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',')]
+    members: Vec<Member>,
+    /// The host that clients are told to reach this node at [default: the bound one]
+    #[arg(long, value_name = "HOST")]
+    announce_host: Option<String>,
+    /// When the log is synced: always, everysec or never [default: everysec]
+    #[arg(long, value_name = "POLICY")]
+    sync: Option<String>,
+    /// Threads that execute commands [default: one fewer than cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Allow addresses that others reach although there are no credentials
+    #[arg(long)]
+    insecure: bool,
+    /// Allow EK.FAULT: for tests and demonstrations only
+    #[arg(long)]
+    fault_injection: bool,
+}
+
+impl Args {
+    fn into_config(self) -> Result<Config> {
+        let mut config = match &self.config {
+            None => Config::default(),
+            Some(file) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read {}", file.display()))?;
+                toml::from_str(&text)
+                    .with_context(|| format!("{} is no configuration", file.display()))?
+            }
+        };
+        config.node = self.node.unwrap_or(config.node);
+        config.dir = self.dir.unwrap_or(config.dir);
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.peer_listen = self.peer_listen.unwrap_or(config.peer_listen);
+        config.http_listen = self.http_listen.unwrap_or(config.http_listen);
+        config.announce_host = self.announce_host.or(config.announce_host);
+        config.threads = self.threads.unwrap_or(config.threads);
+        config.insecure |= self.insecure;
+        config.fault_injection |= self.fault_injection;
+        if !self.members.is_empty() {
+            config.members = self.members;
+        }
+        if let Some(sync) = self.sync {
+            config.sync = sync.parse()?;
+        }
+        Ok(config)
+    }
+}
+
+/// Runs a node until it is told to stop.
+pub(super) fn run(args: Args) -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("EVENKEEL_LOG")
+                .unwrap_or_else(|_| "info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let config = args.into_config()?;
+    let server = Server::start(config)?;
+    let addresses = server.addresses();
+    tracing::info!(client = %addresses.client, peer = %addresses.peer, http = %addresses.http, "serving");
+    wait_for_signal()?;
+    tracing::info!("stopping");
+    server.stop();
+    Ok(())
+}
+
+fn wait_for_signal() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        }
+    })
+}

@@ -1,0 +1,244 @@
+//! One client connection: read what has come, run all of it, log once, answer once.
+//!
+//! Invariants: replies leave in the order of the requests; no reply leaves before the turn that made it was handed to
+//! the log. A turn is shared: whoever comes to the end of its requests lets the other ready connections of the thread
+//! run first, and the first one to return flushes for all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use evenkeel_resp::{Decoded, Limits, Reply, ReplyWriter, RequestDecoder};
+use smallvec::SmallVec;
+use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::run::{Later, Outcome, run};
+use super::session::{ReplyMode, Session};
+use crate::metrics::bump;
+use crate::node::Node;
+
+/// Room that a read finds at least.
+const READ_BYTES: usize = 16 << 10;
+/// Replies that wait to be written before the next request of a pipeline is run.
+const REPLIES_BYTES_MAX: usize = 256 << 10;
+/// Clients at one time. More are told so and closed.
+const CLIENTS_MAX: u64 = 10_000;
+/// A request that has begun must be whole within this time: half a command a minute holds no connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client that does not read its replies is closed after this time.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// A listening socket, to be shared by the executors.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(SocketProtocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts clients as long as the node runs.
+pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let node = Arc::clone(&node);
+                tokio::task::spawn_local(async move { admit(node, stream).await });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a client");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn admit(node: Arc<Node>, mut stream: TcpStream) {
+    bump(&node.metrics.connections);
+    if node.metrics.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS_MAX {
+        // The client may be gone already; it is closed either way.
+        let _ = stream
+            .write_all(b"-ERR max number of clients reached\r\n")
+            .await;
+    } else {
+        let session = Session::new(
+            Arc::clone(&node),
+            stream.peer_addr().ok(),
+            stream.local_addr().ok(),
+        );
+        if let Err(error) = serve(session, stream).await {
+            tracing::debug!(%error, "a client's connection ended");
+        }
+    }
+    node.metrics.clients.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Where reading requests stopped.
+enum Stop {
+    /// Everything whole was run; this many bytes were used.
+    Drained(usize),
+    /// Enough replies wait; go on after they are written.
+    Full(usize),
+    /// A command has to wait.
+    Waits(usize, Later),
+    /// The connection ends after what was answered.
+    Close,
+}
+
+async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut decoder = RequestDecoder::new(Limits::authenticated());
+    let mut input = BytesMut::with_capacity(READ_BYTES);
+    let mut out = Vec::with_capacity(READ_BYTES);
+    let mut stopping = session.node.stop.subscribe();
+    loop {
+        let stop = run_ready(&mut session, &mut decoder, &input, &mut out);
+        finish_turn(&session.node, &mut out).await;
+        write(&mut stream, &mut out).await?;
+        let waits = match stop {
+            Stop::Close => return Ok(()),
+            Stop::Full(used) => {
+                input.advance(used);
+                continue;
+            }
+            Stop::Waits(used, later) => {
+                input.advance(used);
+                Some(later)
+            }
+            Stop::Drained(used) => {
+                input.advance(used);
+                None
+            }
+        };
+        if let Some(later) = waits {
+            let reply = later.await;
+            put(&mut session, &mut out, &reply);
+            continue;
+        }
+        if input.capacity() - input.len() < READ_BYTES {
+            input.reserve(READ_BYTES);
+        }
+        let read = tokio::select! {
+            read = next_bytes(&mut stream, &mut input) => read?,
+            _ = stopping.changed() => return Ok(()),
+        };
+        if read == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads what comes next; a request that has begun has a deadline, an idle client has none.
+async fn next_bytes(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<usize> {
+    if input.is_empty() {
+        return stream.read_buf(input).await;
+    }
+    timeout(REQUEST_TIMEOUT, stream.read_buf(input)).await?
+}
+
+fn run_ready(
+    session: &mut Session,
+    decoder: &mut RequestDecoder,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Stop {
+    let mut used = 0;
+    loop {
+        let rest = input.get(used..).unwrap_or_default();
+        match decoder.decode(rest) {
+            Ok(Decoded::Incomplete { consumed }) => return Stop::Drained(used + consumed),
+            Ok(Decoded::Request(request)) => {
+                used += request.consumed();
+                let args: SmallVec<[&[u8]; 8]> = request.args().collect();
+                bump(&session.node.metrics.commands);
+                match run(session, &args) {
+                    Outcome::Now(reply) => put(session, out, &reply),
+                    Outcome::Later(later) => return Stop::Waits(used, later),
+                    Outcome::Close(reply) => {
+                        put(session, out, &reply);
+                        return Stop::Close;
+                    }
+                }
+            }
+            Err(error) => {
+                bump(&session.node.metrics.protocol_errors);
+                if let Some(reply) = error.to_reply() {
+                    put(session, out, &reply);
+                }
+                return Stop::Close;
+            }
+        }
+        if out.len() >= REPLIES_BYTES_MAX {
+            return Stop::Full(used);
+        }
+    }
+}
+
+fn put(session: &mut Session, out: &mut Vec<u8>, reply: &Reply) {
+    if matches!(reply, Reply::Error(_)) {
+        bump(&session.node.metrics.errors);
+    }
+    match session.reply {
+        ReplyMode::On => ReplyWriter::new(out, session.protocol).reply(reply),
+        ReplyMode::Off => {}
+        ReplyMode::Skip => session.reply = ReplyMode::SkipNext,
+        ReplyMode::SkipNext => session.reply = ReplyMode::On,
+    }
+}
+
+/// Hands the turn to the log. When that fails, every reply of it is replaced: what was not logged was not done.
+async fn finish_turn(node: &Node, out: &mut Vec<u8>) {
+    if out.is_empty() {
+        node.end_turn();
+        return;
+    }
+    tokio::task::yield_now().await;
+    let flushed = node.flush_turn();
+    let acknowledged = match flushed {
+        Ok(generation) => node.wal.acknowledged(generation).await,
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = acknowledged {
+        let replies = count_replies(out);
+        out.clear();
+        for _ in 0..replies {
+            ReplyWriter::new(out, evenkeel_resp::Protocol::Resp2).error(refusal.text());
+        }
+    }
+}
+
+/// How many replies the bytes hold.
+fn count_replies(out: &[u8]) -> usize {
+    let mut rest = BytesMut::from(out);
+    let mut decoder = evenkeel_resp::ReplyDecoder::new(evenkeel_resp::ReplyLimits::default());
+    let mut count = 0;
+    while let Ok(Some(_)) = decoder.decode(&mut rest) {
+        count += 1;
+    }
+    count
+}
+
+async fn write(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    timeout(WRITE_TIMEOUT, stream.write_all(out)).await??;
+    out.clear();
+    if out.capacity() > REPLIES_BYTES_MAX * 2 {
+        out.shrink_to(READ_BYTES);
+    }
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! Commands beyond Redis: look into a key on every replica, measure and await convergence, break links on purpose.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel_core::command::{Keyspace, ScanRequest, slot};
+use evenkeel_core::id::{NodeId, PartitionId};
+use evenkeel_resp::Reply;
+
+use super::run::{Args, Outcome, owned};
+use super::server::{ok, text};
+use super::session::Session;
+use crate::link::fault::Fault;
+use crate::node::{Node, Topology};
+
+/// How long `EK.AWAIT CONVERGED` waits when it is not told.
+const AWAIT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long a replica may take to describe a cell.
+const INSPECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The longest delay that can be injected, in milliseconds.
+const DELAY_MS_MAX: u64 = 60_000;
+
+pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> Outcome {
+    let node = Arc::clone(&session.node);
+    match name {
+        "ek.inspect" => inspect(node, args),
+        "ek.divergence" => divergence(node, args),
+        "ek.await" => await_converged(node, args),
+        "ek.topology" => Outcome::Now(topology(&node)),
+        "ek.fault" => Outcome::Now(fault(&node, args)),
+        _ => Outcome::Now(Reply::error(format!(
+            "UNSUPPORTED {} is for use between nodes only",
+            name.to_uppercase()
+        ))),
+    }
+}
+
+/// What another node may ask beside commands on keys.
+pub(super) async fn run_inner(node: &Arc<Node>, name: &str, args: Args<'_>) -> Reply {
+    match name {
+        "ek.inspect" => inspect_here(node, args),
+        _ => Reply::error(format!(
+            "UNSUPPORTED {} cannot be forwarded",
+            name.to_uppercase()
+        )),
+    }
+}
+
+fn integer(value: u64) -> Reply {
+    Reply::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// `EK.INSPECT key [field]`: every replica's view, reachable or not.
+fn inspect(node: Arc<Node>, args: Args<'_>) -> Outcome {
+    let partition = Topology::partition_of_slot(slot(args[1]));
+    let args = owned(args);
+    Outcome::Later(Box::pin(async move {
+        let mut views = Vec::new();
+        for replica in node.topology.replicas(partition) {
+            let view = if replica == node.topology.me {
+                let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+                Some(inspect_here(&node, &borrowed))
+            } else {
+                node.ask_command(replica, args.clone(), INSPECT_TIMEOUT)
+                    .await
+                    .ok()
+            };
+            let reachable = view.is_some();
+            let mut fields = vec![
+                (text("node"), text(node.topology.name(replica))),
+                (text("reachable"), Reply::Boolean(reachable)),
+            ];
+            if let Some(Reply::Map(more)) = view {
+                fields.extend(more);
+            }
+            views.push(Reply::Map(fields));
+        }
+        Reply::Map(vec![
+            (text("key"), Reply::Bulk(args[1].clone())),
+            (text("slot"), integer(u64::from(slot(&args[1])))),
+            (text("partition"), integer(u64::from(partition.0))),
+            (text("replicas"), Reply::Array(views)),
+        ])
+    }))
+}
+
+fn inspect_here(node: &Node, args: Args<'_>) -> Reply {
+    let Some(key) = args.get(1) else {
+        return Reply::error("ERR wrong number of arguments for 'ek.inspect' command");
+    };
+    let partition = Topology::partition_of_slot(slot(key));
+    let found = node.with(partition, |replica, now, effects| {
+        let keyspace = Keyspace::new(replica, now, effects);
+        super::inspect::render(&keyspace.inspect(key, args.get(2).copied()), node)
+    });
+    found.unwrap_or_else(|| {
+        Reply::error("NOHOME this node holds no replica of the key ; ask a member")
+    })
+}
+
+/// `EK.DIVERGENCE [key]`: events that each node lacks of each other one; with a key, whether its replicas agree.
+fn divergence(node: Arc<Node>, args: Args<'_>) -> Outcome {
+    let partition = args
+        .get(1)
+        .map(|key| Topology::partition_of_slot(slot(key)));
+    Outcome::Later(Box::pin(async move {
+        let gaps = node.divergence(partition).await;
+        let total: u64 = gaps.iter().filter_map(|gap| gap.events).sum();
+        let unknown = gaps.iter().any(|gap| gap.events.is_none());
+        let rows = gaps.iter().map(|gap| {
+            Reply::Map(vec![
+                (text("from"), text(node.topology.name(gap.from))),
+                (text("to"), text(node.topology.name(gap.to))),
+                (
+                    text("missing-events"),
+                    gap.events.map_or(Reply::Null, integer),
+                ),
+            ])
+        });
+        let rows = rows.collect();
+        Reply::Map(vec![
+            (text("converged"), Reply::Boolean(total == 0 && !unknown)),
+            (text("missing-events"), integer(total)),
+            (text("unreachable"), Reply::Boolean(unknown)),
+            (text("pairs"), Reply::Array(rows)),
+        ])
+    }))
+}
+
+/// `EK.AWAIT CONVERGED [timeout-ms]`.
+fn await_converged(node: Arc<Node>, args: Args<'_>) -> Outcome {
+    if !args[1].eq_ignore_ascii_case(b"CONVERGED") {
+        return Outcome::Now(Reply::error(
+            "ERR syntax error ; write EK.AWAIT CONVERGED [timeout-ms]",
+        ));
+    }
+    let timeout = match args.get(2).map(|arg| number(arg)) {
+        None => AWAIT_DEFAULT,
+        Some(Some(ms)) => Duration::from_millis(ms),
+        Some(None) => {
+            return Outcome::Now(Reply::error("ERR value is not an integer or out of range"));
+        }
+    };
+    Outcome::Later(Box::pin(async move {
+        match node.await_converged(timeout).await {
+            Ok(()) => ok(),
+            Err(behind) => {
+                let names: Vec<&str> = behind
+                    .iter()
+                    .map(|node_id| node.topology.name(*node_id))
+                    .collect();
+                Reply::error(format!(
+                    "BEHIND after {} ms {} still lack events or cannot be reached ; wait longer, or see EK.DIVERGENCE",
+                    timeout.as_millis(),
+                    names.join(", ")
+                ))
+            }
+        }
+    }))
+}
+
+fn number(arg: &[u8]) -> Option<u64> {
+    std::str::from_utf8(arg).ok()?.parse().ok()
+}
+
+/// `EK.TOPOLOGY`: the nodes, where they are reached, and how the partitions lie.
+fn topology(node: &Node) -> Reply {
+    let nodes = node.topology.nodes().map(|id| {
+        let reached = node.reached_at(id);
+        let partitions = Topology::partitions()
+            .filter(|partition| node.topology.holds(id, *partition))
+            .count();
+        Reply::Map(vec![
+            (text("name"), text(node.topology.name(id))),
+            (
+                text("peer"),
+                text(node.topology.members[id.0 as usize].peer.clone()),
+            ),
+            (text("client"), text(reached.client)),
+            (text("http"), text(reached.http)),
+            (text("linked"), Reply::Boolean(node.is_linked(id))),
+            (text("partitions"), integer(partitions as u64)),
+        ])
+    });
+    Reply::Map(vec![
+        (
+            text("cluster"),
+            text(format!("{:016x}", node.topology.cluster)),
+        ),
+        (text("me"), text(node.config.node.clone())),
+        (text("epoch"), integer(0)),
+        (
+            text("partitions"),
+            integer(u64::from(crate::config::PARTITIONS)),
+        ),
+        (
+            text("replicas"),
+            integer(node.topology.replicas(PartitionId(0)).len() as u64),
+        ),
+        (text("nodes"), Reply::Array(nodes.collect())),
+    ])
+}
+
+/// `EK.FAULT CUT|HEAL peer|* [IN|OUT]`, `EK.FAULT DELAY peer|* min-ms max-ms`, `EK.FAULT DROP peer|* percent`.
+fn fault(node: &Node, args: Args<'_>) -> Reply {
+    if !node.config.fault_injection {
+        return Reply::error(
+            "NOPERM faults are not allowed on this node ; start it with --fault-injection, never in production",
+        );
+    }
+    let peers = match peers(node, args[2]) {
+        Ok(peers) => peers,
+        Err(reply) => return reply,
+    };
+    let change = match parse_fault(args) {
+        Ok(change) => change,
+        Err(reply) => return reply,
+    };
+    for peer in peers {
+        node.faults.change(peer, &change);
+    }
+    ok()
+}
+
+fn peers(node: &Node, name: &[u8]) -> Result<Vec<NodeId>, Reply> {
+    if name == b"*" {
+        return Ok(node.topology.others().collect());
+    }
+    let peer = std::str::from_utf8(name)
+        .ok()
+        .and_then(|name| node.topology.by_name(name));
+    let known = peer.filter(|peer| *peer != node.topology.me);
+    known.map(|peer| vec![peer]).ok_or_else(|| {
+        let others: Vec<&str> = node
+            .topology
+            .others()
+            .map(|peer| node.topology.name(peer))
+            .collect();
+        Reply::error(format!(
+            "ERR '{}' is no peer of this node ; peers: {}",
+            name.escape_ascii(),
+            others.join(", ")
+        ))
+    })
+}
+
+fn parse_fault(args: Args<'_>) -> Result<impl Fn(&mut Fault) + use<>, Reply> {
+    const USAGE: &str = "ERR syntax error ; write EK.FAULT CUT|HEAL peer|* [IN|OUT], DELAY peer|* min-ms max-ms, or DROP peer|* percent";
+    let usage = || Reply::error(USAGE);
+    let what = args[1].to_ascii_lowercase();
+    let (inward, outward) = match args.get(3).map(|side| side.to_ascii_lowercase()).as_deref() {
+        Some(b"in") => (true, false),
+        Some(b"out") => (false, true),
+        _ => (true, true),
+    };
+    let numbers: Option<Vec<u64>> = args[3..].iter().map(|arg| number(arg)).collect();
+    let change = match (&what[..], numbers.as_deref()) {
+        (b"cut", _) if args.len() <= 4 => Change::Cut {
+            inward,
+            outward,
+            cut: true,
+        },
+        (b"heal", _) if args.len() == 3 => Change::Heal,
+        (b"heal", _) if args.len() == 4 => Change::Cut {
+            inward,
+            outward,
+            cut: false,
+        },
+        (b"delay", Some([from, to])) if from <= to && *to <= DELAY_MS_MAX => {
+            Change::Delay(*from, *to)
+        }
+        (b"drop", Some([percent])) if *percent <= 100 => {
+            Change::Drop(u8::try_from(*percent).map_err(|_| usage())?)
+        }
+        _ => return Err(usage()),
+    };
+    Ok(move |fault: &mut Fault| change.apply(fault))
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Cut {
+        inward: bool,
+        outward: bool,
+        cut: bool,
+    },
+    Heal,
+    Delay(u64, u64),
+    Drop(u8),
+}
+
+impl Change {
+    fn apply(self, fault: &mut Fault) {
+        match self {
+            Self::Cut {
+                inward,
+                outward,
+                cut,
+            } => {
+                fault.cut_in = if inward { cut } else { fault.cut_in };
+                fault.cut_out = if outward { cut } else { fault.cut_out };
+            }
+            Self::Heal => *fault = Fault::default(),
+            Self::Delay(from, to) => fault.delay_ms = (to > 0).then_some((from, to)),
+            Self::Drop(percent) => fault.drop_percent = percent,
+        }
+    }
+}
+
+/// A place in a SCAN over all partitions: the partition in the upper 8 bits, the place in it in the lower 56.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cursor {
+    partition: PartitionId,
+    place: u64,
+}
+
+const PLACE_BITS: u32 = 56;
+
+impl Cursor {
+    /// The place that a client's number names; `None` when it names none.
+    pub(super) fn of(number: u64) -> Option<Self> {
+        let partition = u16::try_from(number >> PLACE_BITS)
+            .ok()
+            .filter(|at| *at < crate::config::PARTITIONS)?;
+        Some(Self {
+            partition: PartitionId(partition),
+            place: number & ((1 << PLACE_BITS) - 1),
+        })
+    }
+
+    /// The number that a client gets; never 0, which means the end.
+    pub(super) fn number(self) -> u64 {
+        u64::from(self.partition.0) << PLACE_BITS | self.place
+    }
+
+    fn next_partition(self) -> Option<Self> {
+        let next = self.partition.0 + 1;
+        (next < crate::config::PARTITIONS).then_some(Self {
+            partition: PartitionId(next),
+            place: 0,
+        })
+    }
+}
+
+/// One step of a SCAN: keys, and where to go on.
+pub(super) async fn scan_page(
+    node: &Arc<Node>,
+    cursor: Cursor,
+    count: usize,
+    args: Args<'_>,
+) -> Result<(Vec<Reply>, Option<Cursor>), Reply> {
+    let reply = if node.holds(cursor.partition) {
+        scan_part(node, cursor, count, args)
+    } else {
+        let head = [
+            "EK.PARTITION".to_owned(),
+            cursor.partition.0.to_string(),
+            "SCAN".to_owned(),
+            cursor.number().to_string(),
+        ];
+        let asked = head
+            .into_iter()
+            .map(Bytes::from)
+            .chain(owned(&args[2..]))
+            .collect();
+        super::run::forward_read(node, cursor.partition, asked).await
+    };
+    let Reply::Array(parts) = reply else {
+        return Err(reply);
+    };
+    let [Reply::Bulk(next), Reply::Array(keys)] = parts.as_slice() else {
+        return Err(Reply::error(
+            "ERR a member answered SCAN in an unknown form",
+        ));
+    };
+    let Some(next) = number(next).and_then(Cursor::of) else {
+        return Err(Reply::error(
+            "ERR a member answered SCAN in an unknown form",
+        ));
+    };
+    let next = if next.place == 0 {
+        cursor.next_partition()
+    } else {
+        Some(next)
+    };
+    Ok((keys.clone(), next))
+}
+
+/// SCAN within one partition, asked by another node.
+pub(super) fn scan_here(node: &Node, partition: PartitionId, args: Args<'_>) -> Reply {
+    match args.get(1).and_then(|arg| number(arg)).and_then(Cursor::of) {
+        Some(cursor) if cursor.partition == partition => scan_part(node, cursor, usize::MAX, args),
+        _ => Reply::error("ERR invalid cursor"),
+    }
+}
+
+fn scan_part(node: &Node, cursor: Cursor, count: usize, args: Args<'_>) -> Reply {
+    let request = match ScanRequest::parse(args) {
+        Ok(request) => request,
+        Err(reply) => return reply,
+    };
+    let count = count.min(request.count).max(1);
+    let page = node.with(cursor.partition, |replica, now, effects| {
+        Keyspace::new(replica, now, effects).scan(cursor.place, count, request.filter)
+    });
+    let Some(page) = page else {
+        return Reply::error("NOHOME this node holds no replica of the partition");
+    };
+    let next = Cursor {
+        partition: cursor.partition,
+        place: page.next.unwrap_or(0),
+    };
+    let keys = page
+        .keys
+        .into_iter()
+        .map(|key| Reply::Bulk(Bytes::from(Vec::from(key))));
+    Reply::Array(vec![
+        text(next.number().to_string()),
+        Reply::Array(keys.collect()),
+    ])
+}

@@ -1,0 +1,314 @@
+//! Commands about the connection and the server: everything that is about no key.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration as StdDuration;
+
+use bytes::Bytes;
+use evenkeel_core::command::{Keyspace, Run, lookup, slot};
+use evenkeel_core::partition::{Acks, Input, Reply as CoreReply};
+use evenkeel_core::time::Duration;
+use evenkeel_resp::{Protocol, Reply};
+
+use super::run::{Args, Outcome};
+use super::session::{ReplyMode, Session};
+use crate::node::Node;
+
+/// What clients are told to be compatible with.
+pub(super) const REDIS_VERSION: &str = "7.0.15";
+/// WAIT without a time-out waits this long at most: a client that is gone must not hold a place for ever.
+const WAIT_MAX: StdDuration = StdDuration::from_secs(3600);
+
+pub(super) fn ok() -> Reply {
+    Reply::simple("OK")
+}
+
+pub(super) fn text(text: impl Into<String>) -> Reply {
+    Reply::Bulk(Bytes::from(text.into()))
+}
+
+pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> Outcome {
+    let reply = match name {
+        "ping" => ping(args),
+        "echo" => Reply::bulk(args[1].to_vec()),
+        "hello" => hello(session, args),
+        "auth" => Reply::error(
+            "ERR Client sent AUTH, but no password is set. Did you mean ACL SETUSER with >password?",
+        ),
+        "client" => client(session, args),
+        "config" => super::config::run(session, args),
+        "command" => super::commands::run(args),
+        "info" => text(super::info::render(&session.node, args)),
+        "select" => select(args[1]),
+        "quit" => return Outcome::Close(ok()),
+        "reset" => {
+            session.reset();
+            Reply::simple("RESET")
+        }
+        "time" => time(&session.node),
+        "cluster" => cluster(session, args),
+        "lolwut" => text(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
+        "wait" => return wait(session, args),
+        _ => unsupported(name),
+    };
+    Outcome::Now(reply)
+}
+
+fn unsupported(name: &str) -> Reply {
+    Reply::error(format!(
+        "UNSUPPORTED {} is not available in this version ; docs/commands.md lists what is",
+        name.to_uppercase()
+    ))
+}
+
+fn ping(args: Args<'_>) -> Reply {
+    match args {
+        [_] => Reply::simple("PONG"),
+        [_, message] => Reply::bulk(message.to_vec()),
+        _ => Reply::error("ERR wrong number of arguments for 'ping' command"),
+    }
+}
+
+fn select(index: &[u8]) -> Reply {
+    match std::str::from_utf8(index)
+        .ok()
+        .and_then(|text| text.parse::<i64>().ok())
+    {
+        Some(0) => ok(),
+        Some(_) => Reply::error(
+            "UNSUPPORTED SELECT of a database above 0 ; use key prefixes, or one cluster per data set",
+        ),
+        None => Reply::error("ERR invalid DB index"),
+    }
+}
+
+fn time(node: &Node) -> Reply {
+    let now = node.now();
+    let micros = now.instant.0 % 1000;
+    Reply::Array(vec![
+        text((now.wall.0 / 1000).to_string()),
+        text((now.wall.0 % 1000 * 1000 + micros).to_string()),
+    ])
+}
+
+fn hello(session: &mut Session, args: Args<'_>) -> Reply {
+    let mut rest = &args[1..];
+    let mut protocol = session.protocol;
+    if let [version, options @ ..] = rest {
+        protocol = match *version {
+            b"2" => Protocol::Resp2,
+            b"3" => Protocol::Resp3,
+            other if other.iter().all(u8::is_ascii_digit) => {
+                return Reply::error("NOPROTO unsupported protocol version");
+            }
+            _ => return Reply::error("ERR Protocol version is not an integer or out of range"),
+        };
+        rest = options;
+    }
+    let mut name = None;
+    while let [option, tail @ ..] = rest {
+        rest = match tail {
+            [value, tail @ ..] if option.eq_ignore_ascii_case(b"SETNAME") => {
+                name = Some(value.to_vec());
+                tail
+            }
+            [_user, _password, ..] if option.eq_ignore_ascii_case(b"AUTH") => {
+                return Reply::error(
+                    "WRONGPASS invalid username-password pair or user is disabled.",
+                );
+            }
+            _ => {
+                return Reply::error(format!(
+                    "ERR Syntax error in HELLO option '{}'",
+                    option.escape_ascii()
+                ));
+            }
+        };
+    }
+    session.protocol = protocol;
+    session.name = name.unwrap_or_else(|| std::mem::take(&mut session.name));
+    let version = if protocol == Protocol::Resp3 { 3 } else { 2 };
+    Reply::Map(vec![
+        (text("server"), text("redis")),
+        (text("version"), text(REDIS_VERSION)),
+        (text("proto"), Reply::Integer(version)),
+        (
+            text("id"),
+            Reply::Integer(i64::try_from(session.id).unwrap_or(i64::MAX)),
+        ),
+        (text("mode"), text("standalone")),
+        (text("role"), text("master")),
+        (text("modules"), Reply::Array(Vec::new())),
+    ])
+}
+
+fn client(session: &mut Session, args: Args<'_>) -> Reply {
+    let sub = args[1].to_ascii_lowercase();
+    match (&sub[..], &args[2..]) {
+        (b"id", []) => Reply::Integer(i64::try_from(session.id).unwrap_or(i64::MAX)),
+        (b"getname", []) if session.name.is_empty() => Reply::Null,
+        (b"getname", []) => Reply::bulk(session.name.clone()),
+        (b"setname", [name]) => {
+            if name.iter().any(|byte| !(b'!'..=b'~').contains(byte)) {
+                return Reply::error(
+                    "ERR Client names cannot contain spaces, newlines or special characters.",
+                );
+            }
+            session.name = name.to_vec();
+            ok()
+        }
+        (b"setinfo", [field, value]) => {
+            match field.to_ascii_lowercase().as_slice() {
+                b"lib-name" => session.library = value.to_vec(),
+                b"lib-ver" => session.library_version = value.to_vec(),
+                _ => {
+                    let field = field.escape_ascii();
+                    return Reply::error(format!("ERR Unrecognized option '{field}'"));
+                }
+            }
+            ok()
+        }
+        (b"info" | b"list", _) => text(format!("{}\n", describe(session))),
+        (b"reply", [mode]) => reply_mode(session, mode),
+        (b"no-evict" | b"no-touch", [switch])
+            if switch.eq_ignore_ascii_case(b"ON") || switch.eq_ignore_ascii_case(b"OFF") =>
+        {
+            ok()
+        }
+        _ => unknown_subcommand("CLIENT", args[1]),
+    }
+}
+
+pub(super) fn unknown_subcommand(command: &str, sub: &[u8]) -> Reply {
+    let sub = sub.escape_ascii();
+    Reply::error(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {command} HELP."
+    ))
+}
+
+fn reply_mode(session: &mut Session, mode: &[u8]) -> Reply {
+    session.reply = match mode.to_ascii_lowercase().as_slice() {
+        b"on" => ReplyMode::On,
+        b"off" => ReplyMode::Off,
+        b"skip" => ReplyMode::Skip,
+        _ => return Reply::error("ERR syntax error"),
+    };
+    ok()
+}
+
+fn describe(session: &Session) -> String {
+    let address = |address: Option<std::net::SocketAddr>| {
+        address.map_or_else(String::new, |at| at.to_string())
+    };
+    format!(
+        "id={} addr={} laddr={} fd=0 name={} age={} idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        session.id,
+        address(session.peer),
+        address(session.local),
+        String::from_utf8_lossy(&session.name),
+        session.since.elapsed().as_secs(),
+        session.last_command,
+        if session.protocol == Protocol::Resp3 {
+            3
+        } else {
+            2
+        },
+        String::from_utf8_lossy(&session.library),
+        String::from_utf8_lossy(&session.library_version),
+    )
+}
+
+fn cluster(session: &Session, args: Args<'_>) -> Reply {
+    let sub = args[1].to_ascii_lowercase();
+    match (&sub[..], &args[2..]) {
+        (b"keyslot", [key]) => Reply::Integer(i64::from(slot(key))),
+        (b"info", []) => text(format!(
+            "cluster_enabled:0\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_known_nodes:{}\r\ncluster_size:{}\r\n",
+            session.node.topology.members.len(),
+            session.node.topology.members.len(),
+        )),
+        (b"myid", []) => text(format!("{:040x}", session.node.incarnation.0)),
+        (b"slots" | b"shards" | b"nodes" | b"countkeysinslot", _) => {
+            Reply::error("ERR This instance has cluster support disabled")
+        }
+        _ => unknown_subcommand("CLUSTER", args[1]),
+    }
+}
+
+/// `WAIT members timeout-ms`: how many other members hold what this connection has written, exactly, from contexts.
+fn wait(session: &Session, args: Args<'_>) -> Outcome {
+    let number = |arg: &[u8]| {
+        std::str::from_utf8(arg)
+            .ok()
+            .and_then(|text| text.parse::<i64>().ok())
+    };
+    let (Some(wanted), Some(timeout)) = (number(args[1]), number(args[2])) else {
+        return Outcome::Now(Reply::error("ERR value is not an integer or out of range"));
+    };
+    if timeout < 0 {
+        return Outcome::Now(Reply::error("ERR timeout is negative"));
+    }
+    let limit = match u64::try_from(timeout) {
+        Ok(0) | Err(_) => WAIT_MAX,
+        Ok(ms) => StdDuration::from_millis(ms).min(WAIT_MAX),
+    };
+    let members = usize::try_from(wanted).unwrap_or(0) + 1;
+    let node = Arc::clone(&session.node);
+    let written = session.written();
+    Outcome::Later(Box::pin(async move {
+        let others = node
+            .topology
+            .replicas(evenkeel_core::id::PartitionId(0))
+            .len()
+            - 1;
+        let mut least = others;
+        let until = std::time::Instant::now() + limit;
+        for (partition, dots) in written {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let acks = Acks {
+                members,
+                durable: false,
+            };
+            let reply = node
+                .request(partition, left, |ticket, deadline| Input::Await {
+                    ticket,
+                    dots,
+                    acks,
+                    deadline,
+                })
+                .await;
+            if let Some(CoreReply::Reached { members }) = reply {
+                least = least.min(members.saturating_sub(1));
+            }
+        }
+        Reply::Integer(i64::try_from(least).unwrap_or(i64::MAX))
+    }))
+}
+
+/// Keys here, live ones only.
+pub(super) fn keys_here(node: &Node) -> u64 {
+    let Some(Run::OnEveryPartition { each, .. }) = lookup(b"dbsize").map(|spec| spec.run) else {
+        return 0;
+    };
+    let count = |id| {
+        node.with(id, |partition, now, effects| {
+            each(&mut Keyspace::new(partition, now, effects), &[b"dbsize"])
+        })
+    };
+    let counts = node.held().filter_map(count);
+    counts
+        .map(|reply| {
+            if let Reply::Integer(keys) = reply {
+                u64::try_from(keys).unwrap_or(0)
+            } else {
+                0
+            }
+        })
+        .sum()
+}
+
+/// A metric's value.
+pub(super) fn load(counter: &std::sync::atomic::AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

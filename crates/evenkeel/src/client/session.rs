@@ -1,0 +1,99 @@
+//! What a node knows of one client connection.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use evenkeel_core::causality::{Context, DotRun};
+use evenkeel_core::id::PartitionId;
+use evenkeel_resp::Protocol;
+
+use crate::node::Node;
+
+/// One connection.
+pub(super) struct Session {
+    pub(super) node: Arc<Node>,
+    pub(super) id: u64,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) since: Instant,
+    pub(super) protocol: Protocol,
+    pub(super) name: Vec<u8>,
+    pub(super) library: Vec<u8>,
+    pub(super) library_version: Vec<u8>,
+    pub(super) reply: ReplyMode,
+    pub(super) last_command: &'static str,
+    /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
+    written: BTreeMap<PartitionId, u64>,
+}
+
+/// Whether replies are sent (`CLIENT REPLY`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ReplyMode {
+    On,
+    Off,
+    /// This reply and the next one are left out.
+    Skip,
+    /// This reply is left out.
+    SkipNext,
+}
+
+impl Session {
+    pub(super) fn new(
+        node: Arc<Node>,
+        peer: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+    ) -> Self {
+        let id = node.next_id();
+        Self {
+            node,
+            id,
+            peer,
+            local,
+            since: Instant::now(),
+            protocol: Protocol::Resp2,
+            name: Vec::new(),
+            library: Vec::new(),
+            library_version: Vec::new(),
+            reply: ReplyMode::On,
+            last_command: "",
+            written: BTreeMap::new(),
+        }
+    }
+
+    /// Back to how a connection starts (RESET).
+    pub(super) fn reset(&mut self) {
+        self.protocol = Protocol::Resp2;
+        self.name.clear();
+        self.reply = ReplyMode::On;
+    }
+
+    /// Notes what this connection has written.
+    pub(super) fn wrote(&mut self, partition: PartitionId, dots: &Context) {
+        let newest = dots
+            .of(self.node.incarnation)
+            .and_then(|numbers| numbers.max());
+        if let Some(newest) = newest {
+            self.written.insert(partition, newest);
+        }
+    }
+
+    /// Per partition, everything this node wrote there up to this connection's newest write: for WAIT. A superset
+    /// of the connection's own writes that needs no list of them.
+    pub(super) fn written(&self) -> Vec<(PartitionId, Context)> {
+        let upto = |newest: u64| {
+            let mut dots = Context::default();
+            dots.insert_run(DotRun {
+                actor: self.node.incarnation,
+                first: 1,
+                last: newest,
+            });
+            dots
+        };
+        self.written
+            .iter()
+            .map(|(partition, newest)| (*partition, upto(*newest)))
+            .collect()
+    }
+}

@@ -1,0 +1,257 @@
+//! Configuration of one node: from flags, from a TOML file, checked as a whole before anything is opened.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use evenkeel_store::log::SyncPolicy;
+use serde::{Deserialize, Serialize};
+
+/// How many replicas a partition has, where there are that many nodes.
+pub const REPLICAS: usize = 3;
+/// How many partitions the 16384 slots are cut into.
+pub const PARTITIONS: u16 = 256;
+
+/// One entry of the initial topology: a name and the address peers reach it at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Member {
+    /// The node's name; unique.
+    pub name: String,
+    /// Its peer address, `host:port`.
+    pub peer: String,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.peer)
+    }
+}
+
+impl From<Member> for String {
+    fn from(member: Member) -> Self {
+        member.to_string()
+    }
+}
+
+impl TryFrom<String> for Member {
+    type Error = ConfigError;
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        text.parse()
+    }
+}
+
+impl FromStr for Member {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let parts = text
+            .split_once('=')
+            .filter(|(name, peer)| !name.is_empty() && peer.contains(':'));
+        let Some((name, peer)) = parts else {
+            return Err(ConfigError::Member {
+                text: text.to_owned(),
+            });
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            peer: peer.to_owned(),
+        })
+    }
+}
+
+/// What is wrong with a configuration. Nothing was opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// An entry of the member list cannot be read.
+    #[error("member '{text}' is not NAME=HOST:PORT; write it like A=10.0.0.1:6380")]
+    Member {
+        /// The entry.
+        text: String,
+    },
+    /// This node is not in its own member list.
+    #[error(
+        "node '{node}' is not in the member list ({members}); give it one of those names with --node, or add it"
+    )]
+    NotAMember {
+        /// This node.
+        node: String,
+        /// The list.
+        members: String,
+    },
+    /// A name stands twice in the member list.
+    #[error("member '{name}' is listed twice; each node needs a name of its own")]
+    DuplicateMember {
+        /// The name.
+        name: String,
+    },
+    /// An address that others reach, without credentials.
+    #[error(
+        "{flag} {address} is not a loopback address and there are no credentials yet; bind 127.0.0.1, or say --insecure if the network is trusted"
+    )]
+    OpenWithoutCredentials {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        address: String,
+    },
+    /// An address that cannot be resolved.
+    #[error("{flag} {address} is no address to bind; write HOST:PORT, like 127.0.0.1:6379")]
+    Address {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        address: String,
+    },
+}
+
+/// Everything a node is told at its start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Config {
+    /// This node's name.
+    pub node: String,
+    /// Where its data lives.
+    pub dir: PathBuf,
+    /// Where Redis clients connect.
+    pub listen: String,
+    /// Where peers connect.
+    pub peer_listen: String,
+    /// Where health checks, metrics and the dashboard are.
+    pub http_listen: String,
+    /// All nodes of the initial topology, this one included; empty: a single node.
+    pub members: Vec<Member>,
+    /// The host that clients are told to reach this node at; the bound one by default.
+    pub announce_host: Option<String>,
+    /// Allows addresses that others reach although there are no credentials.
+    pub insecure: bool,
+    /// Allows `EK.FAULT`: links can be cut, delayed and made lossy. For tests and demonstrations only.
+    pub fault_injection: bool,
+    /// When the log is synced to the disk: `always`, `everysec` or `never`.
+    #[serde(with = "sync_policy")]
+    pub sync: SyncPolicy,
+    /// Threads that execute commands; 0: one fewer than there are cores, at least one.
+    pub threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: "A".to_owned(),
+            dir: PathBuf::from("./evenkeel-data"),
+            listen: "127.0.0.1:6379".to_owned(),
+            peer_listen: "127.0.0.1:6380".to_owned(),
+            http_listen: "127.0.0.1:6381".to_owned(),
+            members: Vec::new(),
+            announce_host: None,
+            insecure: false,
+            fault_injection: false,
+            sync: SyncPolicy::EverySecond,
+            threads: 0,
+        }
+    }
+}
+
+mod sync_policy {
+    use evenkeel_store::log::SyncPolicy;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands fields by reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(policy: &SyncPolicy, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(policy)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SyncPolicy, D::Error> {
+        String::deserialize(input)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+impl Config {
+    /// The members in the order of the table: sorted by name; a single node stands alone.
+    #[must_use]
+    pub fn sorted_members(&self) -> Vec<Member> {
+        let mut members = self.members.clone();
+        if members.is_empty() {
+            members.push(Member {
+                name: self.node.clone(),
+                peer: self.peer_listen.clone(),
+            });
+        }
+        members.sort();
+        members
+    }
+
+    /// Finds everything that is wrong with it, all at once.
+    ///
+    /// # Errors
+    /// One entry per mistake.
+    pub fn check(&self) -> Result<(), Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        let members = self.sorted_members();
+        if !members.iter().any(|member| member.name == self.node) {
+            let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+            errors.push(ConfigError::NotAMember {
+                node: self.node.clone(),
+                members: names.join(", "),
+            });
+        }
+        for pair in members
+            .windows(2)
+            .filter(|pair| pair[0].name == pair[1].name)
+        {
+            errors.push(ConfigError::DuplicateMember {
+                name: pair[0].name.clone(),
+            });
+        }
+        let listeners = [
+            ("--listen", &self.listen),
+            ("--peer-listen", &self.peer_listen),
+            ("--http-listen", &self.http_listen),
+        ];
+        for (flag, address) in listeners {
+            match resolve(address) {
+                None => errors.push(ConfigError::Address {
+                    flag,
+                    address: address.clone(),
+                }),
+                Some(bound) if !bound.ip().is_loopback() && !self.insecure => {
+                    errors.push(ConfigError::OpenWithoutCredentials {
+                        flag,
+                        address: address.clone(),
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// How many threads execute commands.
+    #[must_use]
+    pub fn executors(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if self.threads > 0 {
+            self.threads
+        } else {
+            cores.saturating_sub(1).max(1)
+        }
+    }
+}
+
+/// The first address that `host:port` stands for.
+#[must_use]
+pub fn resolve(address: &str) -> Option<SocketAddr> {
+    address
+        .to_socket_addrs()
+        .ok()?
+        .min_by_key(|found| matches!(found.ip(), IpAddr::V6(_)))
+}

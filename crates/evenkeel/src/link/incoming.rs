@@ -1,0 +1,102 @@
+//! The accepting side of a link: check who dials, then hand on what it sends.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use evenkeel_core::id::NodeId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::frame::{self, Kind};
+use super::hello::{Hello, read_frame};
+use super::{HELLO_TIMEOUT, READ_BYTES};
+use crate::node::Node;
+
+/// Accepts links as long as the node runs.
+pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let node = Arc::clone(&node);
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = serve(&node, stream).await {
+                        tracing::debug!(%from, %error, "a peer's link ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a peer's link");
+                tokio::time::sleep(super::REDIAL).await;
+            }
+        }
+    }
+}
+
+async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = BytesMut::with_capacity(READ_BYTES);
+    let (kind, body) = timeout(HELLO_TIMEOUT, read_frame(&mut stream, &mut input)).await??;
+    let hello = if kind == Kind::Hello {
+        Hello::read(&body, node)
+    } else {
+        Err("introduce yourself first".to_owned())
+    };
+    let mut out = Vec::new();
+    let hello = match hello {
+        Ok(hello) => hello,
+        Err(reason) => {
+            tracing::warn!(reason, "refused a peer's link");
+            frame::put(&mut out, Kind::Refused, reason.as_bytes());
+            return stream.write_all(&out).await;
+        }
+    };
+    let Some(peer) = node.topology.by_name(&hello.node) else {
+        return Ok(());
+    };
+    frame::put(&mut out, Kind::Welcome, &Hello::of(node).encode());
+    stream.write_all(&out).await?;
+    node.announced(peer, hello.announce);
+    receive(node, peer, stream, input).await
+}
+
+async fn receive(
+    node: &Arc<Node>,
+    peer: NodeId,
+    mut stream: TcpStream,
+    mut input: BytesMut,
+) -> io::Result<()> {
+    loop {
+        let mut pong = Vec::new();
+        let cut = node.faults.of(peer).cut_in;
+        while let Some((kind, body)) = frame::take(&mut input).map_err(io::Error::other)? {
+            if cut {
+                continue;
+            }
+            match kind {
+                Kind::Ping => frame::put(&mut pong, Kind::Pong, &[]),
+                Kind::Partition => node.partition_frame(peer, body)?,
+                Kind::Request => node.request_arrived(peer, body),
+                Kind::Answer => node.answer_arrived(body),
+                Kind::Hello | Kind::Welcome | Kind::Refused | Kind::Pong => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "a frame out of place",
+                    ));
+                }
+            }
+        }
+        node.end_turn();
+        if !pong.is_empty() {
+            stream.write_all(&pong).await?;
+        }
+        if input.capacity() - input.len() < READ_BYTES / 2 {
+            input.reserve(READ_BYTES);
+        }
+        debug_assert!(input.has_remaining_mut(), "there is room for what comes");
+        if stream.read_buf(&mut input).await? == 0 {
+            return Ok(());
+        }
+    }
+}

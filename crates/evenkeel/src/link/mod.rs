@@ -1,0 +1,36 @@
+//! Links between nodes: each node dials every other one and sends on the connection that it dialled.
+//!
+//! The answering direction of a connection carries the welcome and heartbeats only, so each direction between two
+//! nodes lives and fails by itself. A link that falls silent is given up and dialled afresh: TCP's own backing off
+//! after a long cut would otherwise delay the repair by minutes.
+
+pub(crate) mod fault;
+pub(crate) mod frame;
+mod hello;
+mod incoming;
+mod outbox;
+mod outgoing;
+
+pub(crate) use hello::Announce;
+pub(crate) use incoming::accept;
+pub(crate) use outbox::Outbox;
+pub(crate) use outgoing::keep_linked;
+
+use std::time::Duration;
+
+/// A link that is down is dialled again after this long.
+const REDIAL: Duration = Duration::from_millis(200);
+/// A connection attempt is given up after this long; the next one starts with fresh timers.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(400);
+/// Both sides must have introduced themselves within this time.
+const HELLO_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// A heartbeat goes out this often.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+/// A link without an answer to its heartbeats for this long is down.
+const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+/// Frames to a peer that nobody waits for are gathered for this long after the last write.
+const PACE: Duration = Duration::from_millis(1);
+/// Bytes that wait for one peer. Over it frames are dropped, and anti-entropy repairs.
+const OUTBOX_BYTES_MAX: usize = 32 << 20;
+/// Bytes read at once from a peer.
+const READ_BYTES: usize = 256 << 10;

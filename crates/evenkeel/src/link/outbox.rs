@@ -1,0 +1,110 @@
+//! What waits to be sent to one peer: bounded, in order, with the faults asked for.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::OUTBOX_BYTES_MAX;
+use super::fault::Fault;
+use super::frame::{self, Kind};
+
+/// Frames for one peer. Closed while there is no link: frames are then dropped at once, anti-entropy repairs.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    wake: Notify,
+    /// Frames dropped because too many waited.
+    pub(crate) overflowed: AtomicU64,
+    /// Bytes handed to the link.
+    pub(crate) sent_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    open: bool,
+    ready: Vec<u8>,
+    /// Frames that wait for their time because of an injected delay.
+    delayed: VecDeque<(Instant, Vec<u8>)>,
+    delayed_bytes: usize,
+}
+
+impl Outbox {
+    /// Opens or closes it; what waited is dropped.
+    pub(super) fn set_open(&self, open: bool) {
+        *self.queue.lock() = Queue {
+            open,
+            ..Queue::default()
+        };
+        self.wake.notify_one();
+    }
+
+    /// Whether there is a link.
+    pub(crate) fn is_open(&self) -> bool {
+        self.queue.lock().open
+    }
+
+    /// Queues a frame; tells whether it was taken.
+    pub(crate) fn push(&self, kind: Kind, body: &[u8], fault: Fault) -> bool {
+        let mut queue = self.queue.lock();
+        if !queue.open || fault.cut_out {
+            return false;
+        }
+        if queue.ready.len() + queue.delayed_bytes + body.len() > OUTBOX_BYTES_MAX {
+            self.overflowed.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let urgent = matches!(kind, Kind::Ping | Kind::Pong);
+        if fault == Fault::default() && queue.delayed.is_empty() || urgent {
+            frame::put(&mut queue.ready, kind, body);
+        } else {
+            if fault.loses(crate::entropy::roll()) {
+                return true;
+            }
+            let mut framed = Vec::with_capacity(body.len() + 16);
+            frame::put(&mut framed, kind, body);
+            let earliest = queue
+                .delayed
+                .back()
+                .map_or_else(Instant::now, |last| last.0);
+            let release = (Instant::now() + fault.delay(crate::entropy::roll())).max(earliest);
+            queue.delayed_bytes += framed.len();
+            queue.delayed.push_back((release, framed));
+        }
+        drop(queue);
+        self.wake.notify_one();
+        true
+    }
+
+    /// Waits until something can be sent, and takes all of it.
+    pub(super) async fn take(&self) -> Vec<u8> {
+        loop {
+            let next = {
+                let mut queue = self.queue.lock();
+                let now = Instant::now();
+                while queue.delayed.front().is_some_and(|frame| frame.0 <= now) {
+                    let Some((_, framed)) = queue.delayed.pop_front() else {
+                        break;
+                    };
+                    queue.delayed_bytes -= framed.len();
+                    queue.ready.extend_from_slice(&framed);
+                }
+                if !queue.ready.is_empty() {
+                    let bytes = std::mem::take(&mut queue.ready);
+                    self.sent_bytes
+                        .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    return bytes;
+                }
+                queue.delayed.front().map(|frame| frame.0)
+            };
+            match next {
+                Some(at) => {
+                    let _ = tokio::time::timeout_at(at.into(), self.wake.notified()).await;
+                }
+                None => self.wake.notified().await,
+            }
+        }
+    }
+}

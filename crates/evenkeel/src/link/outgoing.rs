@@ -1,0 +1,142 @@
+//! The dialling side of a link: connect, introduce, send what is queued, notice silence, start again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use evenkeel_core::id::{ActorId, NodeId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::{sleep, timeout};
+
+use super::frame::{self, Kind};
+use super::hello::{Hello, read_frame};
+use super::outbox::Outbox;
+use super::{DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, SILENCE_MAX};
+use crate::config::resolve;
+use crate::node::Node;
+
+/// Keeps a link to `peer` as long as the node runs.
+pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
+    let mut said = String::new();
+    loop {
+        if !node.faults.of(peer).is_cut() {
+            let ended = link_once(&node, peer).await;
+            // The same reason five times a second helps nobody: say it when it changes.
+            let reason = ended.err().map_or_else(
+                || "closed by the peer".to_owned(),
+                |error| error.to_string(),
+            );
+            if reason != said {
+                tracing::info!(
+                    peer = node.topology.name(peer),
+                    reason,
+                    "no link, dialling on"
+                );
+                said = reason;
+            }
+        }
+        sleep(REDIAL).await;
+    }
+}
+
+async fn link_once(node: &Arc<Node>, peer: NodeId) -> io::Result<()> {
+    let Some(outbox) = node.outboxes.get(&peer) else {
+        return Ok(());
+    };
+    let address = &node.topology.members[peer.0 as usize].peer;
+    let address =
+        resolve(address).ok_or_else(|| io::Error::other(format!("cannot resolve {address}")))?;
+    let mut stream = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await??;
+    stream.set_nodelay(true)?;
+    let incarnation = timeout(HELLO_TIMEOUT, introduce(node, peer, &mut stream)).await??;
+    outbox.set_open(true);
+    node.link_up(peer, incarnation);
+    tracing::info!(peer = node.topology.name(peer), "linked");
+    let (reader, writer) = stream.into_split();
+    let ended = tokio::select! {
+        ended = send_all(node, peer, outbox, writer) => ended,
+        ended = hear_pongs(node, peer, reader) => ended,
+    };
+    outbox.set_open(false);
+    node.link_down(peer);
+    ended
+}
+
+async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Result<ActorId> {
+    let mut out = Vec::new();
+    frame::put(&mut out, Kind::Hello, &Hello::of(node).encode());
+    stream.write_all(&out).await?;
+    let mut input = BytesMut::new();
+    let (kind, body) = read_frame(stream, &mut input).await?;
+    if kind == Kind::Refused {
+        return Err(io::Error::other(format!(
+            "refused: {}",
+            String::from_utf8_lossy(&body)
+        )));
+    }
+    let welcome = Hello::read(&body, node).map_err(io::Error::other)?;
+    if node.topology.by_name(&welcome.node) != Some(peer) {
+        return Err(io::Error::other(format!(
+            "node {} answers at the address of another",
+            welcome.node
+        )));
+    }
+    node.announced(peer, welcome.announce);
+    Ok(ActorId(welcome.incarnation))
+}
+
+async fn send_all(
+    node: &Node,
+    peer: NodeId,
+    outbox: &Outbox,
+    mut writer: OwnedWriteHalf,
+) -> io::Result<()> {
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            _ = heartbeat.tick() => {
+                let fault = node.faults.of(peer);
+                if fault.is_cut() {
+                    return Err(io::Error::other("cut by EK.FAULT"));
+                }
+                outbox.push(Kind::Ping, &[], fault);
+            }
+            bytes = outbox.take() => {
+                writer.write_all(&bytes).await?;
+                if last.elapsed() < PACE {
+                    // What follows closely is gathered: a system call per write would cost more than the write.
+                    sleep(PACE).await;
+                }
+                last = Instant::now();
+            }
+        }
+    }
+}
+
+async fn hear_pongs(node: &Node, peer: NodeId, mut reader: OwnedReadHalf) -> io::Result<()> {
+    let mut input = BytesMut::new();
+    let mut heard = Instant::now();
+    loop {
+        let left = SILENCE_MAX.saturating_sub(heard.elapsed());
+        let read = timeout(left, reader.read_buf(&mut input)).await;
+        let Ok(read) = read else {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the peer does not answer heartbeats",
+            ));
+        };
+        if read? == 0 {
+            return Ok(());
+        }
+        while let Some((kind, _)) = frame::take(&mut input).map_err(io::Error::other)? {
+            if kind == Kind::Pong && !node.faults.of(peer).cut_in {
+                heard = Instant::now();
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Counters of a node: one definition for `/metrics` and INFO.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use evenkeel_core::observation::Observation;
+
+macro_rules! metrics {
+    ($($field:ident = $kind:literal, $name:literal, $help:literal;)+) => {
+        /// The counters and gauges of this process.
+        #[derive(Debug, Default)]
+        pub(crate) struct Metrics {
+            $(#[doc = $help] pub(crate) $field: AtomicU64,)+
+        }
+
+        impl Metrics {
+            /// The Prometheus text form.
+            pub(crate) fn render(&self, out: &mut String) {
+                $(render_one(out, $kind, $name, $help, self.$field.load(Ordering::Relaxed));)+
+            }
+        }
+    };
+}
+
+metrics! {
+    clients = "gauge", "evenkeel_clients", "Connected clients. High: look for clients that open a connection per request.";
+    connections = "counter", "evenkeel_connections_total", "Client connections accepted. Growing fast: clients do not keep their connections.";
+    commands = "counter", "evenkeel_commands_total", "Commands executed.";
+    errors = "counter", "evenkeel_command_errors_total", "Commands answered with an error. Growing: look at the clients' logs for the error's first word.";
+    forwarded = "counter", "evenkeel_forwarded_total", "Commands forwarded to a node that holds the key. High: let clients use the slot map.";
+    in_doubt = "counter", "evenkeel_in_doubt_total", "Forwarded commands whose outcome is unknown. Growing: the link to a member fails under way.";
+    protocol_errors = "counter", "evenkeel_protocol_errors_total", "Connections closed for broken requests. Growing: something that speaks no RESP connects.";
+    bad_frames = "counter", "evenkeel_bad_frames_total", "Frames of peers that could not be read. Above zero: versions or memory are damaged.";
+    clock_ahead = "counter", "evenkeel_clock_ahead_total", "Remote stamps beyond the skew bound. Growing: a node's clock is wrong, check its time service.";
+    digest_mismatch = "counter", "evenkeel_digest_mismatch_total", "Equal contexts with unequal content. Above zero: a bug or damaged data, report it.";
+    stale_answers = "counter", "evenkeel_stale_answers_total", "Answers that belonged to no open request, and were dropped.";
+    sync_started = "counter", "evenkeel_sync_started_total", "Anti-entropy requests. Growing without cuts: frames to this node are lost or overflow.";
+    sync_units = "counter", "evenkeel_sync_units_total", "Cells received by anti-entropy.";
+    sync_timed_out = "counter", "evenkeel_sync_timed_out_total", "Anti-entropy requests without an answer in time. Growing: a peer is slow or the link is one-way.";
+    snapshots_installed = "counter", "evenkeel_snapshots_installed_total", "Snapshots installed. Growing: this node was away longer than the others' index reaches.";
+    index_trimmed = "counter", "evenkeel_index_trimmed_total", "Index entries dropped over the cap. Growing: a member is away, it will need a snapshot.";
+    collected_index = "counter", "evenkeel_index_collected_total", "Index entries collected because every member has them.";
+    collected_chains = "counter", "evenkeel_chains_collected_total", "Dead counter chains collected.";
+    counters_clamped = "counter", "evenkeel_counters_clamped_total", "Merged counters outside the 64-bit range, shown clamped. Above zero: the application counts too far.";
+}
+
+fn render_one(out: &mut String, kind: &str, name: &str, help: &str, value: u64) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
+    );
+}
+
+/// Adds one.
+pub(crate) fn bump(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Metrics {
+    /// Counts what a partition noticed.
+    pub(crate) fn count(&self, observation: &Observation) {
+        let (counter, by) = match observation {
+            Observation::BadFrame { .. } => (&self.bad_frames, 1),
+            Observation::ClockAhead { .. } => (&self.clock_ahead, 1),
+            Observation::DigestMismatch { .. } => (&self.digest_mismatch, 1),
+            Observation::StaleAnswer { .. } => (&self.stale_answers, 1),
+            Observation::SyncStarted { .. } => (&self.sync_started, 1),
+            Observation::SyncReceived { units, .. } => (&self.sync_units, *units),
+            Observation::SyncTimedOut { .. } => (&self.sync_timed_out, 1),
+            Observation::SnapshotInstalled { .. } => (&self.snapshots_installed, 1),
+            Observation::IndexTrimmed { entries } => (&self.index_trimmed, *entries),
+            Observation::Collected { index, chains } => {
+                self.collected_chains
+                    .fetch_add(*chains as u64, Ordering::Relaxed);
+                (&self.collected_index, *index)
+            }
+            Observation::CounterClamped => (&self.counters_clamped, 1),
+            Observation::SnapshotNeeded { .. } => return,
+        };
+        counter.fetch_add(by as u64, Ordering::Relaxed);
+    }
+}

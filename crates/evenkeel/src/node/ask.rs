@@ -1,0 +1,171 @@
+//! Requests between nodes: a command for a partition held elsewhere, or the contexts that a node holds.
+//!
+//! Invariant: a request is sent at most once. A command whose answer stays out may have been run: it is never sent
+//! again under a new dot, and its outcome is answered as unknown (hazards H5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use evenkeel_core::causality::Context;
+use evenkeel_core::codec::{Reader, put_varint};
+use evenkeel_core::id::{NodeId, PartitionId};
+use evenkeel_resp::{Protocol, Reply, ReplyDecoder, ReplyLimits, ReplyWriter};
+use tokio::sync::oneshot;
+
+use super::Node;
+use crate::client::run_here;
+use crate::link::frame::Kind;
+
+const COMMAND: u8 = 1;
+const CONTEXTS: u8 = 2;
+
+/// What is asked of another node.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// Run this command there, and nowhere else.
+    Command(Vec<Bytes>),
+    /// Say what you hold.
+    Contexts,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unanswered {
+    /// There is no link: nothing was sent.
+    NotSent,
+    /// It was sent; whether it was done is not known.
+    Unknown,
+}
+
+impl Node {
+    /// Asks another node and waits.
+    pub(crate) async fn ask(
+        &self,
+        peer: NodeId,
+        asked: &Asked,
+        timeout: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        let id = self.next_id();
+        let (tell, told) = oneshot::channel();
+        self.asked.lock().insert(id, tell);
+        let sent = self.push(peer, Kind::Request, &encode(id, asked));
+        let answer = if sent {
+            tokio::time::timeout(timeout, told).await.ok()
+        } else {
+            None
+        };
+        self.asked.lock().remove(&id);
+        match (sent, answer) {
+            (false, _) => Err(Unanswered::NotSent),
+            (true, Some(Ok(body))) => Ok(body),
+            (true, _) => Err(Unanswered::Unknown),
+        }
+    }
+
+    /// Runs a command on another node.
+    pub(crate) async fn ask_command(
+        &self,
+        peer: NodeId,
+        args: Vec<Bytes>,
+        timeout: Duration,
+    ) -> Result<Reply, Unanswered> {
+        let body = self.ask(peer, &Asked::Command(args), timeout).await?;
+        let decoded =
+            ReplyDecoder::new(ReplyLimits::default()).decode(&mut BytesMut::from(&body[..]));
+        decoded.ok().flatten().ok_or(Unanswered::Unknown)
+    }
+
+    /// What another node holds, by partition.
+    pub(crate) async fn ask_contexts(
+        &self,
+        peer: NodeId,
+        timeout: Duration,
+    ) -> Result<Vec<(PartitionId, Context)>, Unanswered> {
+        let body = self.ask(peer, &Asked::Contexts, timeout).await?;
+        decode_contexts(&body).ok_or(Unanswered::Unknown)
+    }
+
+    /// A peer asks.
+    pub(crate) fn request_arrived(self: &Arc<Self>, from: NodeId, mut body: Bytes) {
+        if body.len() < 9 {
+            return;
+        }
+        let id = body.get_u64_le();
+        let node = Arc::clone(self);
+        match body.get_u8() {
+            COMMAND => {
+                tokio::task::spawn_local(async move {
+                    let Some(args) = decode_command(&body) else {
+                        return;
+                    };
+                    let reply = run_here(&node, args).await;
+                    let mut out = id.to_le_bytes().to_vec();
+                    ReplyWriter::new(&mut out, Protocol::Resp3).reply(&reply);
+                    node.push(from, Kind::Answer, &out);
+                });
+            }
+            CONTEXTS => {
+                let mut out = id.to_le_bytes().to_vec();
+                for partition in self.held() {
+                    if let Some(context) = self.context(partition) {
+                        put_varint(&mut out, u64::from(partition.0));
+                        context.encode(&mut out);
+                    }
+                }
+                self.push(from, Kind::Answer, &out);
+            }
+            _ => tracing::warn!(from = self.topology.name(from), "a request of unknown kind"),
+        }
+    }
+
+    /// A peer answers. An answer that nobody waits for any more is dropped.
+    pub(crate) fn answer_arrived(&self, mut body: Bytes) {
+        if body.len() < 8 {
+            return;
+        }
+        let id = body.get_u64_le();
+        if let Some(waiting) = self.asked.lock().remove(&id) {
+            let _ = waiting.send(body);
+        }
+    }
+}
+
+fn encode(id: u64, asked: &Asked) -> Vec<u8> {
+    let mut out = id.to_le_bytes().to_vec();
+    match asked {
+        Asked::Command(args) => {
+            out.push(COMMAND);
+            evenkeel_resp::encode_command(&mut out, args);
+        }
+        Asked::Contexts => out.push(CONTEXTS),
+    }
+    out
+}
+
+fn decode_command(body: &[u8]) -> Option<Vec<Bytes>> {
+    let decoded = ReplyDecoder::new(ReplyLimits::default())
+        .decode(&mut BytesMut::from(body))
+        .ok()??;
+    let Reply::Array(items) = decoded else {
+        return None;
+    };
+    let bulk = |item| {
+        if let Reply::Bulk(bytes) = item {
+            Some(bytes)
+        } else {
+            None
+        }
+    };
+    items.into_iter().map(bulk).collect()
+}
+
+fn decode_contexts(body: &[u8]) -> Option<Vec<(PartitionId, Context)>> {
+    let mut input = Reader::new(body);
+    let mut contexts = Vec::new();
+    while input.remaining() > 0 {
+        let partition = u16::try_from(input.varint("partition").ok()?).ok()?;
+        contexts.push((PartitionId(partition), Context::decode(&mut input).ok()?));
+    }
+    Some(contexts)
+}

@@ -1,0 +1,278 @@
+//! One running node: its partitions, its log, its links, and the way between them.
+//!
+//! Every partition is a state machine behind a lock of its own; [`Node::with`] is the only way to it, and hands its
+//! effects on in their order: records to the log's staging area, frames to the peers, replies to who waits.
+
+mod ask;
+mod convergence;
+mod recovery;
+mod ticker;
+mod topology;
+mod wal;
+
+pub(crate) use ask::Unanswered;
+pub use recovery::StartError;
+pub(crate) use recovery::open;
+pub(crate) use ticker::{hear_durable, tick};
+pub(crate) use topology::Topology;
+pub(crate) use wal::{Note, Refusal};
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use evenkeel_core::causality::Context;
+use evenkeel_core::id::{ActorId, NodeId, PartitionId, Ticket};
+use evenkeel_core::observation::Observation;
+use evenkeel_core::partition::{Effect, Input, Partition, Reply};
+use evenkeel_core::time::{Duration, Now, WallMs};
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::config::Config;
+use crate::link::fault::Faults;
+use crate::link::frame::Kind;
+use crate::link::{Announce, Outbox};
+use crate::metrics::Metrics;
+
+/// Everything that the parts of a node share.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) topology: Topology,
+    /// The actor of this start.
+    pub(crate) incarnation: ActorId,
+    pub(crate) announce: Announce,
+    pub(crate) metrics: Metrics,
+    pub(crate) faults: Faults,
+    pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
+    pub(crate) wal: wal::Wal,
+    /// By partition number; `None` where this node holds no replica.
+    partitions: Vec<Option<Mutex<Partition>>>,
+    announced: Mutex<BTreeMap<NodeId, Announce>>,
+    waiting: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
+    asked: Mutex<HashMap<u64, oneshot::Sender<Bytes>>>,
+    next_id: AtomicU64,
+    pub(crate) started: Instant,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Node {
+    /// Both clocks, now.
+    pub(crate) fn now(&self) -> Now {
+        let since = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // A start below zero lies before every deadline: the monotonic clock begins at one second.
+        let instant = evenkeel_core::time::Instant(since + 1_000_000);
+        let wall = SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |since| since.as_millis());
+        Now {
+            instant,
+            wall: WallMs(u64::try_from(wall).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// A number that this process has not given before.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether this node holds a replica of a partition.
+    pub(crate) fn holds(&self, partition: PartitionId) -> bool {
+        self.partitions[usize::from(partition.0)].is_some()
+    }
+
+    /// The partitions that this node holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        Topology::partitions().filter(|partition| self.holds(*partition))
+    }
+
+    /// Works on a partition under its lock and hands its effects on; `None` where there is no replica here.
+    pub(crate) fn with<R>(
+        &self,
+        id: PartitionId,
+        work: impl FnOnce(&mut Partition, Now, &mut Vec<Effect>) -> R,
+    ) -> Option<R> {
+        let mut partition = self.partitions[usize::from(id.0)].as_ref()?.lock();
+        let mut effects = Vec::new();
+        let result = work(&mut partition, self.now(), &mut effects);
+        self.hand_on(id, effects);
+        Some(result)
+    }
+
+    /// Works on a partition only when its deadline has come.
+    fn with_if_due(&self, id: PartitionId, now: Now) {
+        let Some(partition) = &self.partitions[usize::from(id.0)] else {
+            return;
+        };
+        let mut partition = partition.lock();
+        if partition.deadline().is_some_and(|due| due <= now.instant) {
+            let mut effects = Vec::new();
+            partition.handle(now, Input::Tick, &mut effects);
+            self.hand_on(id, effects);
+        }
+    }
+
+    fn hand_on(&self, id: PartitionId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist { record, dots } => self.wal.stage_record(id, &record, dots),
+                Effect::Send { to, frame } => self.wal.stage_send(to, frame),
+                Effect::Reply { ticket, reply } => {
+                    if let Some(waiting) = self.waiting.lock().remove(&ticket) {
+                        // Whoever waited may be gone; the reply is then of no use.
+                        let _ = waiting.send(reply);
+                    }
+                }
+                Effect::Observe(observation) => self.observe(id, &observation),
+            }
+        }
+    }
+
+    fn observe(&self, partition: PartitionId, observation: &Observation) {
+        self.metrics.count(observation);
+        match observation {
+            Observation::DigestMismatch { .. } => {
+                tracing::error!(
+                    partition = partition.0,
+                    ?observation,
+                    "equal contexts, unequal content"
+                );
+            }
+            Observation::BadFrame { .. } | Observation::ClockAhead { .. } => {
+                tracing::warn!(partition = partition.0, ?observation);
+            }
+            _ => tracing::debug!(partition = partition.0, ?observation),
+        }
+    }
+
+    /// Ends a turn: hands what is staged to the log and what may go out to the links. Gives the generation of the
+    /// fsync that will cover it, for who must wait for it.
+    pub(crate) fn flush_turn(&self) -> Result<u64, Refusal> {
+        let flushed = self.wal.flush()?;
+        self.send_all(flushed.sends);
+        Ok(flushed.generation)
+    }
+
+    pub(crate) fn send_all(&self, sends: Vec<(NodeId, Bytes)>) {
+        for (to, frame) in sends {
+            self.push(to, Kind::Partition, &frame);
+        }
+    }
+
+    fn push(&self, to: NodeId, kind: Kind, body: &[u8]) -> bool {
+        self.outboxes
+            .get(&to)
+            .is_some_and(|outbox| outbox.push(kind, body, self.faults.of(to)))
+    }
+
+    /// A peer's link is up and has proved its incarnation.
+    pub(crate) fn link_up(&self, peer: NodeId, incarnation: ActorId) {
+        for id in self.held() {
+            self.with(id, |partition, now, effects| {
+                partition.handle(now, Input::PeerUp { peer, incarnation }, effects);
+            });
+        }
+        self.end_turn();
+    }
+
+    /// A peer's link is down.
+    pub(crate) fn link_down(&self, peer: NodeId) {
+        for id in self.held() {
+            self.with(id, |partition, now, effects| {
+                partition.handle(now, Input::PeerDown { peer }, effects)
+            });
+        }
+        self.end_turn();
+    }
+
+    /// Ends a turn that no client waits for: a refusal is seen by the next write.
+    pub(crate) fn end_turn(&self) {
+        if let Err(refusal) = self.flush_turn() {
+            tracing::debug!(?refusal, "a turn could not be logged");
+        }
+    }
+
+    /// A peer's frame for a partition.
+    pub(crate) fn partition_frame(&self, from: NodeId, frame: Bytes) -> io::Result<()> {
+        let head = evenkeel_core::wire::head(&frame).map_err(io::Error::other)?;
+        let known = usize::from(head.partition.0) < self.partitions.len();
+        if known && self.wal.refusal().is_none() {
+            // A log that takes no records must not acknowledge what it cannot keep: anti-entropy brings it later.
+            self.with(head.partition, |partition, now, effects| {
+                partition.handle(now, Input::Frame { from, frame }, effects);
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives a request to a partition and waits for its reply.
+    pub(crate) async fn request(
+        &self,
+        id: PartitionId,
+        timeout: Duration,
+        input: impl FnOnce(Ticket, evenkeel_core::time::Instant) -> Input,
+    ) -> Option<Reply> {
+        let ticket = Ticket(self.next_id());
+        let (tell, told) = oneshot::channel();
+        self.waiting.lock().insert(ticket, tell);
+        let held = self.with(id, |partition, now, effects| {
+            partition.handle(now, input(ticket, now.instant + timeout), effects);
+        });
+        if held.is_none() {
+            self.waiting.lock().remove(&ticket);
+        }
+        self.end_turn();
+        told.await.ok()
+    }
+
+    /// Where a node says that it is reached.
+    pub(crate) fn announced(&self, peer: NodeId, announce: Announce) {
+        self.announced.lock().insert(peer, announce);
+    }
+
+    /// Where a node is reached, as far as it has said.
+    pub(crate) fn reached_at(&self, node: NodeId) -> Announce {
+        if node == self.topology.me {
+            return self.announce.clone();
+        }
+        self.announced
+            .lock()
+            .get(&node)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Whether there is a link to a node.
+    pub(crate) fn is_linked(&self, node: NodeId) -> bool {
+        node == self.topology.me || self.outboxes.get(&node).is_some_and(Outbox::is_open)
+    }
+
+    /// The first member of a partition, in preference order, that is this node or has a link.
+    pub(crate) fn home(&self, partition: PartitionId) -> Option<NodeId> {
+        self.topology
+            .replicas(partition)
+            .into_iter()
+            .find(|node| self.is_linked(*node))
+    }
+
+    /// This replica's context of a partition.
+    pub(crate) fn context(&self, id: PartitionId) -> Option<Context> {
+        let partition = self.partitions[usize::from(id.0)].as_ref()?.lock();
+        Some(partition.replica().context().clone())
+    }
+
+    /// Looks at a partition without changing it.
+    pub(crate) fn look<R>(&self, id: PartitionId, look: impl FnOnce(&Partition) -> R) -> Option<R> {
+        self.partitions[usize::from(id.0)]
+            .as_ref()
+            .map(|partition| look(&partition.lock()))
+    }
+
+    /// Ends the node's loops.
+    pub(crate) fn stop(self: &Arc<Self>) {
+        self.stop.send_replace(true);
+    }
+}

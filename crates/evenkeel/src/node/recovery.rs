@@ -1,0 +1,192 @@
+//! Starting a node: lock the directory, replay the log, draw a new actor.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use evenkeel_core::codec::DecodeError;
+use evenkeel_core::id::{ActorId, PartitionId};
+use evenkeel_core::partition::{Partition, Settings};
+use evenkeel_store::disk::{FileDisk, LockError};
+use evenkeel_store::log::{Durable, Log, LogId, OpenError, Options};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::wal::{Note, Wal, records};
+use super::{Node, Topology};
+use crate::config::{Config, PARTITIONS};
+use crate::link::{Announce, Outbox};
+use crate::metrics::Metrics;
+
+/// Why a node cannot start. Nothing was changed, unless a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory cannot be used, or another process uses it.
+    #[error(transparent)]
+    Directory(#[from] LockError),
+    /// The log cannot be opened; the message of the cause says what to do.
+    #[error("cannot open the commit log in {dir}: {cause}")]
+    Log {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The directory belongs to another node or cluster.
+    #[error(
+        "{dir} holds data of {found}, not of {wanted}; point --dir elsewhere, or start with the name and members it was made with"
+    )]
+    Foreign {
+        /// The data directory.
+        dir: PathBuf,
+        /// Whose data it holds.
+        found: String,
+        /// Who wants to start.
+        wanted: String,
+    },
+    /// A file or a socket.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Self {
+        Self::Io {
+            what: what.into(),
+            source,
+        }
+    }
+}
+
+/// Opens a node's data and makes the node, not yet listening or linked.
+pub(crate) fn open(
+    config: Config,
+    announce: Announce,
+    durable: mpsc::UnboundedSender<Durable<Note>>,
+) -> Result<Arc<Node>, StartError> {
+    let topology = Topology::of(&config);
+    let disk = FileDisk::open(&config.dir)?;
+    claim(&config.dir, &topology, &config.node)?;
+    let incarnation = ActorId(crate::entropy::random());
+    let mut partitions: Vec<Option<Partition>> = (0..PARTITIONS)
+        .map(PartitionId)
+        .map(|id| {
+            topology.holds(topology.me, id).then(|| {
+                Partition::new(
+                    Settings::new(id, topology.me, topology.replicas(id)),
+                    incarnation,
+                )
+            })
+        })
+        .collect();
+    let replay = |record: evenkeel_store::log::Record<'_>| {
+        records(record.payload).try_for_each(|record| replay_one(&mut partitions, record))
+    };
+    let (log, recovery) = Log::open(disk, Options::new(LogId(crate::entropy::random())), replay)
+        .map_err(|error: OpenError<DecodeError>| StartError::Log {
+            dir: config.dir.clone(),
+            cause: chain(&error),
+        })?;
+    tracing::info!(
+        records = recovery.records,
+        bytes = recovery.bytes,
+        torn_bytes = recovery.torn_bytes,
+        incarnation = %incarnation,
+        "recovered"
+    );
+    let wal = Wal::start(log, config.sync, durable)
+        .map_err(|error| StartError::io("cannot start the sync thread", error))?;
+    let node = Node {
+        outboxes: topology
+            .others()
+            .map(|peer| (peer, Outbox::default()))
+            .collect::<BTreeMap<_, _>>(),
+        topology,
+        incarnation,
+        announce,
+        metrics: Metrics::default(),
+        faults: crate::link::fault::Faults::default(),
+        wal,
+        partitions: Vec::new(),
+        announced: Mutex::default(),
+        waiting: Mutex::default(),
+        asked: Mutex::default(),
+        next_id: AtomicU64::new(1),
+        started: Instant::now(),
+        stop: watch::Sender::new(false),
+        config,
+    };
+    Ok(Arc::new(start(node, partitions)))
+}
+
+fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
+    let now = node.now();
+    let mut effects = Vec::new();
+    node.partitions = partitions
+        .into_iter()
+        .map(|partition| {
+            partition.map(|mut partition| {
+                partition.start(now, &mut effects);
+                Mutex::new(partition)
+            })
+        })
+        .collect();
+    node
+}
+
+fn replay_one(partitions: &mut [Option<Partition>], record: &[u8]) -> Result<(), DecodeError> {
+    let head = evenkeel_core::wire::head(record)?;
+    match partitions.get_mut(usize::from(head.partition.0)) {
+        Some(Some(partition)) => partition.replay(record),
+        _ => Err(DecodeError {
+            what: "log record",
+            offset: 2,
+            why: "this node holds no such partition",
+        }),
+    }
+}
+
+/// Marks a new directory as this node's, or checks that it is.
+fn claim(dir: &Path, topology: &Topology, node: &str) -> Result<(), StartError> {
+    let file = dir.join("identity");
+    let wanted = format!("node {node} of cluster {:016x}", topology.cluster);
+    match fs::read_to_string(&file) {
+        Ok(found) if found.trim() == wanted => Ok(()),
+        Ok(found) => Err(StartError::Foreign {
+            dir: dir.to_owned(),
+            found: found.trim().to_owned(),
+            wanted,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let written = fs::write(&file, format!("{wanted}\n"))
+                .and_then(|()| fs::File::open(&file)?.sync_all());
+            written
+                .map_err(|error| StartError::io(format!("cannot write {}", file.display()), error))
+        }
+        Err(error) => Err(StartError::io(
+            format!("cannot read {}", file.display()),
+            error,
+        )),
+    }
+}
+
+/// An error with all of its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,83 @@
+//! Who holds what: the initial topology, the same on every node.
+//!
+//! Partition `p` lives on the members `p, p+1, p+2` modulo their number, in the order of their names. The cluster's
+//! id is a hash of that list, so nodes with different lists refuse each other.
+
+use evenkeel_core::id::{NodeId, PartitionId};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::{Config, Member, PARTITIONS, REPLICAS};
+
+/// The members and this node's place among them.
+#[derive(Clone, Debug)]
+pub(crate) struct Topology {
+    pub(crate) members: Vec<Member>,
+    pub(crate) me: NodeId,
+    pub(crate) cluster: u64,
+}
+
+impl Topology {
+    /// The topology of a configuration that was checked.
+    pub(crate) fn of(config: &Config) -> Self {
+        let members = config.sorted_members();
+        let place = members.iter().position(|member| member.name == config.node);
+        let list: Vec<String> = members.iter().map(ToString::to_string).collect();
+        // A single node keeps its identity when its port changes.
+        let text = if members.len() == 1 {
+            members[0].name.clone()
+        } else {
+            list.join(",")
+        };
+        Self {
+            me: node(place.unwrap_or_default()),
+            cluster: xxh3_64(text.as_bytes()),
+            members,
+        }
+    }
+
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.members.len()).map(node)
+    }
+
+    pub(crate) fn others(&self) -> impl Iterator<Item = NodeId> {
+        let me = self.me;
+        self.nodes().filter(move |node| *node != me)
+    }
+
+    pub(crate) fn name(&self, node: NodeId) -> &str {
+        self.members
+            .get(node.0 as usize)
+            .map_or("?", |member| member.name.as_str())
+    }
+
+    pub(crate) fn by_name(&self, name: &str) -> Option<NodeId> {
+        self.members
+            .iter()
+            .position(|member| member.name.eq_ignore_ascii_case(name))
+            .map(node)
+    }
+
+    /// The members of a partition, in preference order: the first one that lives is its home.
+    pub(crate) fn replicas(&self, partition: PartitionId) -> Vec<NodeId> {
+        let count = self.members.len();
+        (0..REPLICAS.min(count))
+            .map(|offset| node((usize::from(partition.0) + offset) % count))
+            .collect()
+    }
+
+    pub(crate) fn holds(&self, node: NodeId, partition: PartitionId) -> bool {
+        self.replicas(partition).contains(&node)
+    }
+
+    pub(crate) fn partition_of_slot(slot: u16) -> PartitionId {
+        PartitionId(slot / (16384 / PARTITIONS))
+    }
+
+    pub(crate) fn partitions() -> impl Iterator<Item = PartitionId> {
+        (0..PARTITIONS).map(PartitionId)
+    }
+}
+
+fn node(place: usize) -> NodeId {
+    NodeId(u32::try_from(place).unwrap_or(u32::MAX))
+}

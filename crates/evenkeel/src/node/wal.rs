@@ -1,0 +1,250 @@
+//! The node's way to its commit log: stage what one event-loop turn produced, append it in one write.
+//!
+//! Invariants: records of one partition are staged under its lock, so their order in the log is the order in which
+//! they were applied; frames are sent no sooner than their record was handed to the log, and with `sync = always`
+//! no sooner than an fsync covers it, so that no event is seen elsewhere and lost here (replication.md 4.1).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use evenkeel_core::causality::Context;
+use evenkeel_core::id::{NodeId, PartitionId};
+use evenkeel_store::disk::FileDisk;
+use evenkeel_store::log::{Durable, Failure, LogError, Observer, SharedLog, SyncPolicy};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+/// What one turn has produced and not handed on yet.
+#[derive(Default)]
+struct Staged {
+    /// Records, each behind its length in 4 bytes.
+    records: Vec<u8>,
+    dots: Vec<(PartitionId, Context)>,
+    sends: Vec<(NodeId, Bytes)>,
+}
+
+/// What comes back when a turn's record is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Note {
+    pub(crate) dots: Vec<(PartitionId, Context)>,
+    /// Frames that waited for the fsync.
+    pub(crate) sends: Vec<(NodeId, Bytes)>,
+}
+
+/// Hears from the sync thread and hands on to the executor.
+pub(crate) struct Listener {
+    durable: mpsc::UnboundedSender<Durable<Note>>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Observer<Note> for Listener {
+    fn on_durable(&self, durable: Durable<Note>) {
+        // Nobody listens any more only when the node is stopping.
+        let _ = self.durable.send(durable);
+    }
+
+    fn on_failed(&self, cause: &Arc<Failure>) {
+        self.failed.store(true, Ordering::Release);
+        tracing::error!(%cause, "the commit log failed: writes are refused until restart, reads go on");
+    }
+}
+
+/// Why writes are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A write or an fsync failed.
+    Failed,
+    /// The disk is full.
+    Full,
+}
+
+impl Refusal {
+    /// The error a client gets.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Failed => {
+                "IOERR the commit log of this node failed ; nothing was written, write through another node and restart this one"
+            }
+            Self::Full => {
+                "DISKFULL no space is left for the commit log of this node ; free space, or write through another node"
+            }
+        }
+    }
+}
+
+/// The staging area and the log.
+pub(crate) struct Wal {
+    log: SharedLog<FileDisk, Note, Listener>,
+    policy: SyncPolicy,
+    staged: Mutex<Staged>,
+    /// Held from taking what is staged until it is in the log: turns are appended in order.
+    flushing: Mutex<()>,
+    failed: Arc<AtomicBool>,
+    full: AtomicBool,
+    durable: watch::Sender<u64>,
+    pub(crate) appended_bytes: AtomicU64,
+    pub(crate) appends: AtomicU64,
+}
+
+impl Wal {
+    pub(crate) fn start(
+        log: evenkeel_store::log::Log<FileDisk, Note>,
+        policy: SyncPolicy,
+        heard: mpsc::UnboundedSender<Durable<Note>>,
+    ) -> std::io::Result<Self> {
+        let failed = Arc::new(AtomicBool::new(false));
+        let listener = Listener {
+            durable: heard,
+            failed: Arc::clone(&failed),
+        };
+        Ok(Self {
+            log: SharedLog::start(log, policy, listener)?,
+            policy,
+            staged: Mutex::default(),
+            flushing: Mutex::default(),
+            failed,
+            full: AtomicBool::new(false),
+            durable: watch::Sender::new(0),
+            appended_bytes: AtomicU64::new(0),
+            appends: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether writes must be refused.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        if self.failed.load(Ordering::Acquire) {
+            return Some(Refusal::Failed);
+        }
+        self.full.load(Ordering::Acquire).then_some(Refusal::Full)
+    }
+
+    /// Stages a record. Called under the partition's lock.
+    pub(crate) fn stage_record(&self, partition: PartitionId, record: &[u8], dots: Context) {
+        let mut staged = self.staged.lock();
+        let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
+        staged.records.extend_from_slice(&len.to_le_bytes());
+        staged.records.extend_from_slice(record);
+        if !dots.is_empty() {
+            staged.dots.push((partition, dots));
+        }
+    }
+
+    /// Stages a frame for a peer. Called under the partition's lock.
+    pub(crate) fn stage_send(&self, to: NodeId, frame: Bytes) {
+        self.staged.lock().sends.push((to, frame));
+    }
+
+    /// Hands what is staged to the log in one write and gives back the frames that may go out now. With
+    /// `sync = always` they come back with the note instead.
+    pub(crate) fn flush(&self) -> Result<Flushed, Refusal> {
+        let _in_order = self.flushing.lock();
+        let staged = std::mem::take(&mut *self.staged.lock());
+        if staged.records.is_empty() {
+            return Ok(Flushed {
+                generation: 0,
+                sends: staged.sends,
+            });
+        }
+        let Staged {
+            records,
+            dots,
+            sends,
+        } = staged;
+        let (held, sends) = match self.policy {
+            SyncPolicy::Always => (sends, Vec::new()),
+            SyncPolicy::EverySecond | SyncPolicy::Never => (Vec::new(), sends),
+        };
+        match self.log.append(
+            &[&records],
+            Note {
+                dots: dots.clone(),
+                sends: held.clone(),
+            },
+        ) {
+            Ok(ticket) => {
+                self.full.store(false, Ordering::Release);
+                self.appends.fetch_add(1, Ordering::Relaxed);
+                self.appended_bytes
+                    .fetch_add(records.len() as u64, Ordering::Relaxed);
+                Ok(Flushed {
+                    generation: ticket.generation.0,
+                    sends,
+                })
+            }
+            Err(LogError::DiskFull) => {
+                self.full.store(true, Ordering::Release);
+                self.put_back(Staged {
+                    records,
+                    dots,
+                    sends: held.into_iter().chain(sends).collect(),
+                });
+                Err(Refusal::Full)
+            }
+            Err(error) => {
+                self.failed.store(true, Ordering::Release);
+                tracing::error!(%error, "the commit log takes no records");
+                Err(Refusal::Failed)
+            }
+        }
+    }
+
+    /// What could not be appended for want of space comes first when there is some again.
+    fn put_back(&self, mut first: Staged) {
+        let mut staged = self.staged.lock();
+        first.records.append(&mut staged.records);
+        first.dots.append(&mut staged.dots);
+        first.sends.append(&mut staged.sends);
+        *staged = first;
+    }
+
+    /// Waits until an fsync covers a generation, where acknowledgements need that.
+    pub(crate) async fn acknowledged(&self, generation: u64) -> Result<(), Refusal> {
+        if self.policy != SyncPolicy::Always || generation == 0 {
+            return Ok(());
+        }
+        let mut durable = self.durable.subscribe();
+        loop {
+            if *durable.borrow_and_update() >= generation {
+                return Ok(());
+            }
+            if self.failed.load(Ordering::Acquire) {
+                return Err(Refusal::Failed);
+            }
+            // A failed log tells nobody by this channel, so look at it now and then.
+            let limit = std::time::Duration::from_millis(100);
+            let _ = tokio::time::timeout(limit, durable.changed()).await;
+        }
+    }
+
+    /// Notes that an fsync has covered a generation.
+    pub(crate) fn note_durable(&self, generation: u64) {
+        self.durable.send_replace(generation);
+    }
+
+    /// Syncs everything and ends the sync thread.
+    pub(crate) fn close(&self) -> Result<(), LogError> {
+        self.log.close()
+    }
+}
+
+/// What a flush gave.
+#[derive(Debug, Default)]
+pub(crate) struct Flushed {
+    /// The fsync that will cover it; 0 when nothing was appended.
+    pub(crate) generation: u64,
+    /// Frames that may go out now.
+    pub(crate) sends: Vec<(NodeId, Bytes)>,
+}
+
+/// The records of one appended turn.
+pub(crate) fn records(turn: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = turn;
+    std::iter::from_fn(move || {
+        let (len, tail) = rest.split_first_chunk::<4>()?;
+        let len = usize::try_from(u32::from_le_bytes(*len)).ok()?;
+        let (record, tail) = tail.split_at_checked(len)?;
+        rest = tail;
+        Some(record)
+    })
+}
