@@ -1,5 +1,6 @@
 //! The `evenkeel` command.
 
+mod bench;
 mod cli;
 
 use std::process::ExitCode;

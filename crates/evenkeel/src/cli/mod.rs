@@ -26,16 +26,19 @@ struct Cli {
 enum Command {
     /// Run one node
     Serve(serve::Args),
+    /// Put load on any Redis-protocol server and print throughput and latency
+    Bench(Box<crate::bench::Args>),
 }
 
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => crate::bench::run(*args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             fail(&format!("{error:#}"));
             ExitCode::FAILURE
