@@ -265,7 +265,7 @@ impl World {
     fn go(&mut self, until: Option<u64>) -> Verdict {
         while let Some(Scheduled { at, due, .. }) = self.heap.pop() {
             self.now = at;
-            if until.is_some_and(|until| self.steps >= until) {
+            if until.is_some_and(|until| self.steps > until) {
                 return Ok(());
             }
             if matches!(due, Due::Probe) {
