@@ -159,8 +159,11 @@ impl Cluster {
     }
 }
 
-/// Ports that were free a moment ago, all different.
-pub(crate) fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+/// Loopback ports that were free a moment ago, all different. Whoever uses them must be ready to find one taken.
+///
+/// # Errors
+/// When there are none, or no more sockets.
+pub fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
     let held: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<_, _>>()?;

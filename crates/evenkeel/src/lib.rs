@@ -14,6 +14,6 @@ mod node;
 mod server;
 
 pub use config::{Config, Member};
-pub use embed::{Cluster, EmbedError};
+pub use embed::{Cluster, EmbedError, free_ports};
 pub use node::StartError;
 pub use server::{Addresses, Server, StartFailure};

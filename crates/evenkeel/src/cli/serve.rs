@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// Allow EK.FAULT: for tests and demonstrations only
     #[arg(long)]
     fault_injection: bool,
+    /// Stop when standard input closes: how `demo` and `dev` leave nothing behind, however they end
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
 }
 
 impl Args {
@@ -92,25 +95,37 @@ pub(super) fn run(args: Args) -> Result<()> {
         )
         .with_writer(std::io::stderr)
         .init();
+    let until_stdin_closes = args.until_stdin_closes;
     let config = args.into_config()?;
     let server = Server::start(config)?;
     let addresses = server.addresses();
     tracing::info!(client = %addresses.client, peer = %addresses.peer, http = %addresses.http, "serving");
-    wait_for_signal()?;
+    wait_for_end(until_stdin_closes)?;
     tracing::info!("stopping");
     server.stop();
     Ok(())
 }
 
-fn wait_for_signal() -> Result<()> {
+fn wait_for_end(until_stdin_closes: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let (closed, stdin_closed) = tokio::sync::oneshot::channel();
+    if until_stdin_closes {
+        std::thread::Builder::new()
+            .name("stdin".to_owned())
+            .spawn(move || {
+                // Whatever comes is ignored; an error is an end as well.
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                let _ = closed.send(());
+            })?;
+    }
     runtime.block_on(async {
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
             _ = terminate.recv() => Ok(()),
+            _ = stdin_closed, if until_stdin_closes => Ok(()),
             interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
         }
     })
