@@ -219,6 +219,9 @@ fn fault(node: &Node, args: Args<'_>) -> Reply {
     };
     for peer in peers {
         node.faults.change(peer, &change);
+        if let Some(outbox) = node.outboxes.get(&peer) {
+            outbox.call();
+        }
     }
     ok()
 }
