@@ -28,8 +28,10 @@ pub const SYNC_ANSWER_BYTES: usize = 256 << 10;
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
 /// Snapshots that one replica serves at a time. More: the asker is told to try elsewhere or later.
 pub const SNAPSHOTS_SERVED_MAX: usize = 2;
-/// Entries of the dot index. Over it the oldest go, and whoever misses them gets a snapshot (replication.md 2.5).
-pub const INDEX_ENTRIES_MAX: usize = 1 << 20;
+/// Entries of the dot index of a partition. Over it the oldest go, and whoever misses them gets a snapshot
+/// (replication.md 2.5). A million events over 256 partitions: what a member may miss before its repair costs whole
+/// partitions, and what its absence may cost the others in memory, some 100 MB.
+pub const INDEX_ENTRIES_MAX: usize = 4 << 10;
 /// Requests that wait for acknowledgements, reads or freshness. Over it: refused as overloaded.
 pub const PENDING_MAX: usize = 64 << 10;
 

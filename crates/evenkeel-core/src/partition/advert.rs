@@ -5,7 +5,7 @@
 
 use super::{Effect, Partition};
 use crate::id::{ActorId, NodeId};
-use crate::limits::{ADVERT_AFTER_CHANGE, ADVERT_INTERVAL, COLLECT_INTERVAL};
+use crate::limits::{ADVERT_AFTER_CHANGE, ADVERT_INTERVAL};
 use crate::message::{Advert, Message};
 use crate::observation::Observation;
 use crate::time::Now;
@@ -82,10 +82,7 @@ impl Partition {
         if theirs == *self.replica.context() && advert.digest != self.replica.digest() {
             effects.push(Effect::Observe(Observation::DigestMismatch { peer: from }));
         }
-        self.collect_due = self
-            .collect_due
-            .min(Some(now.instant + COLLECT_INTERVAL))
-            .or(Some(now.instant + COLLECT_INTERVAL));
+        self.collect_soon(now);
         self.gap_shown(now, from, sender, &theirs);
     }
 }

@@ -3,10 +3,18 @@
 use super::{Effect, Partition};
 use crate::bug::Bug;
 use crate::causality::Context;
+use crate::limits::COLLECT_INTERVAL;
 use crate::observation::Observation;
+use crate::time::Now;
 use crate::types::{CellId, Chain};
 
 impl Partition {
+    /// Something has become durable here or elsewhere, so there may be something to collect.
+    pub(super) fn collect_soon(&mut self, now: Now) {
+        let due = now.instant + COLLECT_INTERVAL;
+        self.collect_due = Some(self.collect_due.map_or(due, |known| known.min(due)));
+    }
+
     /// Collects what no member can need any more.
     pub(super) fn collect(&mut self, effects: &mut Vec<Effect>) {
         let common = self.held_by_all();

@@ -118,6 +118,7 @@ impl Partition {
         self.durable = self.replica.context().clone();
         self.trim_index(effects);
         self.advert_due = now.instant;
+        self.collect_soon(now);
     }
 
     /// Handles one thing that happened.
@@ -364,6 +365,7 @@ impl Partition {
         if self.settings.switches.breaks(Bug::M14) {
             self.replica.stale = Some(Box::new(self.replica.store.clone()));
         }
+        self.collect_soon(now);
         self.changed(now);
         self.acknowledge(now, effects);
     }

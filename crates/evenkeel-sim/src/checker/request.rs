@@ -195,7 +195,7 @@ impl Checker {
             );
             return violated("I14 pending requests", what);
         }
-        let allowed = now.min(now.max(resumed_at)).saturating_sub(TICK_US);
+        let allowed = now.saturating_sub(TICK_US);
         let late = waiting
             .iter()
             .find(|(_, open)| open.deadline < allowed && resumed_at < allowed);

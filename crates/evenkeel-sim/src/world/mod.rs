@@ -1,7 +1,7 @@
 //! One cluster in virtual time: an event heap, nodes, a network, clients, faults, checks.
 //!
 //! Invariants: events run in the order of (time, sequence number); everything random comes from the seed; the
-//! product is driven through [`Partition::handle`] alone, with real bytes for frames and log records.
+//! product is driven through `Partition::handle` alone, with real bytes for frames and log records.
 
 mod boot;
 mod inject;
@@ -265,7 +265,7 @@ impl World {
     fn go(&mut self, until: Option<u64>) -> Verdict {
         while let Some(Scheduled { at, due, .. }) = self.heap.pop() {
             self.now = at;
-            if until.is_some_and(|until| self.steps >= until) {
+            if until.is_some_and(|until| self.steps > until) {
                 return Ok(());
             }
             if matches!(due, Due::Probe) {

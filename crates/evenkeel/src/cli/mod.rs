@@ -27,7 +27,7 @@ enum Command {
     /// Run one node
     Serve(serve::Args),
     /// Put load on any Redis-protocol server and print throughput and latency
-    Bench(Box<crate::bench::Args>),
+    Bench(crate::bench::Args),
 }
 
 /// Runs the command line of this process.
@@ -35,7 +35,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
-        Command::Bench(args) => crate::bench::run(*args),
+        Command::Bench(args) => crate::bench::run(args),
     };
     match done {
         Ok(status) => status,

@@ -64,10 +64,10 @@ impl Refusal {
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Failed => {
-                "IOERR the commit log of this node failed ; nothing was written, write through another node and restart this one"
+                "IOERR the commit log of this node failed ; a write under way may or may not be kept, write through another node and restart this one"
             }
             Self::Full => {
-                "DISKFULL no space is left for the commit log of this node ; free space, or write through another node"
+                "DISKFULL no space is left for the commit log of this node ; a write under way is kept once there is, free space or write through another node"
             }
         }
     }

@@ -291,3 +291,17 @@ fn an_answer_shows_what_its_context_says_even_before_the_disk_has_it() {
     assert_eq!(net.get(B, "x").unwrap(), "not yet");
     net.check_equal();
 }
+
+#[test]
+fn a_single_node_keeps_no_index_of_what_is_durable() {
+    let mut net = Net::new(1);
+    for n in 0..5 {
+        net.write(A, set("x", &n.to_string()));
+    }
+    assert_eq!(net.parts[A].replica().index_len(), 5);
+    net.wait(2_000);
+    assert_eq!(net.parts[A].replica().index_len(), 0, "no member lacks it");
+    net.restart(A, 0);
+    net.wait(2_000);
+    assert_eq!(net.parts[A].replica().index_len(), 0, "nor after a restart");
+}
