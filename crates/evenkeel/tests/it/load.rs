@@ -134,22 +134,7 @@ fn step(shared: &Shared, client: &mut Client, n: u64) -> Result<(), ()> {
                 ledger.registers.entry(key).or_default()
             })
         }
-        1 => {
-            let key = format!("reg:{who}:{}", round % REGISTERS);
-            // Read your own writes: nobody else writes this key.
-            let got = ask(shared, client, &format!("GET {key}"))?;
-            let mut ledger = shared.ledger.lock().unwrap();
-            let expected = ledger.registers.get(&key).cloned().unwrap_or_default();
-            if let Some(got) = got
-                && !expected.is_empty()
-                && !expected.contains(&got)
-            {
-                ledger
-                    .refused
-                    .push(format!("{key} is {got}, not one of {expected:?}"));
-            }
-            Ok(())
-        }
+        1 => read_own(shared, client, &format!("reg:{who}:{}", round % REGISTERS)),
         2 | 3 => {
             let key = format!("count:{}", round % COUNTERS);
             let answered = ask(shared, client, &format!("INCR {key}"))?;
@@ -183,7 +168,7 @@ fn step(shared: &Shared, client: &mut Client, n: u64) -> Result<(), ()> {
             shared.ledger.lock().unwrap().deleted.insert(key);
             Ok(())
         }
-        7 if round % 20 == 0 => {
+        7 if round.is_multiple_of(20) => {
             let key = format!("brief:{who}:{round}");
             shared.ledger.lock().unwrap().brief.insert(key.clone());
             ask(shared, client, &format!("SET {key} {n}"))?.ok_or(())?;
@@ -193,6 +178,18 @@ fn step(shared: &Shared, client: &mut Client, n: u64) -> Result<(), ()> {
         }
         _ => ask(shared, client, "PING")?.map(|_| ()).ok_or(()),
     }
+}
+
+/// Reads a register that nobody else writes: it holds what this worker wrote.
+fn read_own(shared: &Shared, client: &mut Client, key: &str) -> Result<(), ()> {
+    let got = ask(shared, client, &format!("GET {key}"))?.ok_or(())?;
+    let mut ledger = shared.ledger.lock().unwrap();
+    let expected = ledger.registers.get(key).cloned().unwrap_or_default();
+    if !expected.is_empty() && !expected.contains(&got) {
+        let wrong = format!("{key} is {got}, not one of {expected:?}");
+        ledger.refused.push(wrong);
+    }
+    Ok(())
 }
 
 /// The reply; nothing when the connection broke, so that the outcome is unknown. An error reply is noted as refused.
