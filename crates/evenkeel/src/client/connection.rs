@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::run::{Later, Outcome, run};
 use super::session::{ReplyMode, Session};
@@ -31,6 +31,8 @@ const REPLIES_BYTES_MAX: usize = 256 << 10;
 const CLIENTS_MAX: u64 = 10_000;
 /// A request that has begun must be whole within this time: half a command a minute holds no connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client that sends no more may still read: a forwarded command ends within this time, a long wait does not.
+const LEAVING_TIMEOUT: Duration = Duration::from_secs(6);
 /// A client that does not read its replies is closed after this time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that wait to be accepted.
@@ -104,9 +106,11 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let mut out = Vec::with_capacity(READ_BYTES);
     let mut stopping = session.node.stop.subscribe();
+    let mut begun = None;
     loop {
         let stop = run_ready(&mut session, &mut decoder, &input, &mut out);
-        finish_turn(&session.node, &mut out).await;
+        let wrote = session.wrote_in_turn;
+        finish_turn(&mut session, &mut out).await;
         write(&mut stream, &mut out).await?;
         let waits = match stop {
             Stop::Close => return Ok(()),
@@ -120,11 +124,17 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             }
             Stop::Drained(used) => {
                 input.advance(used);
+                let still = begun.filter(|_| used == 0);
+                begun = (!input.is_empty()).then(|| still.unwrap_or_else(Instant::now));
                 None
             }
         };
         if let Some(later) = waits {
-            let reply = later.await;
+            let Some(reply) = unless_gone(later, &mut stream, &mut input).await else {
+                return Ok(());
+            };
+            // It may have written in the turn before, beside what it waited for.
+            session.wrote_in_turn |= wrote;
             put(&mut session, &mut out, &reply);
             continue;
         }
@@ -132,7 +142,7 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             input.reserve(READ_BYTES);
         }
         let read = tokio::select! {
-            read = next_bytes(&mut stream, &mut input) => read?,
+            read = next_bytes(&mut stream, &mut input, begun) => read?,
             _ = stopping.changed() => return Ok(()),
         };
         if read == 0 {
@@ -142,11 +152,35 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Reads what comes next; a request that has begun has a deadline, an idle client has none.
-async fn next_bytes(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<usize> {
-    if input.is_empty() {
-        return stream.read_buf(input).await;
+async fn next_bytes(
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    begun: Option<Instant>,
+) -> io::Result<usize> {
+    match begun {
+        None => stream.read_buf(input).await,
+        Some(begun) => timeout_at(begun + REQUEST_TIMEOUT, stream.read_buf(input)).await?,
     }
-    timeout(REQUEST_TIMEOUT, stream.read_buf(input)).await?
+}
+
+/// Waits for a reply as long as the client is there; `None` when it has gone. What it sends meanwhile is kept.
+async fn unless_gone(
+    mut later: Later,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Option<Reply> {
+    while input.len() < READ_BYTES {
+        input.reserve(READ_BYTES);
+        tokio::select! {
+            reply = &mut later => return Some(reply),
+            read = stream.read_buf(input) => match read {
+                Ok(0) => return timeout(LEAVING_TIMEOUT, later).await.ok(),
+                Ok(_) => {}
+                Err(_) => return None,
+            },
+        }
+    }
+    Some(later.await)
 }
 
 fn run_ready(
@@ -200,18 +234,19 @@ fn put(session: &mut Session, out: &mut Vec<u8>, reply: &Reply) {
 }
 
 /// Hands the turn to the log. When that fails, every reply of it is replaced: what was not logged was not done.
-async fn finish_turn(node: &Node, out: &mut Vec<u8>) {
+/// Reads wait for nobody.
+async fn finish_turn(session: &mut Session, out: &mut Vec<u8>) {
     if out.is_empty() {
-        node.end_turn();
+        // A command that waits may have written already: its reply settles the turn.
+        session.node.end_turn();
         return;
     }
     tokio::task::yield_now().await;
-    let flushed = node.flush_turn();
-    let acknowledged = match flushed {
-        Ok(generation) => node.wal.acknowledged(generation).await,
-        Err(refusal) => Err(refusal),
-    };
-    if let Err(refusal) = acknowledged {
+    if !std::mem::take(&mut session.wrote_in_turn) {
+        session.node.end_turn();
+        return;
+    }
+    if let Err(refusal) = session.node.settle_turn().await {
         let replies = count_replies(out);
         out.clear();
         for _ in 0..replies {

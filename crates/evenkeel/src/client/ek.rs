@@ -16,6 +16,8 @@ use crate::node::{Node, Topology};
 
 /// How long `EK.AWAIT CONVERGED` waits when it is not told.
 const AWAIT_DEFAULT: Duration = Duration::from_secs(10);
+/// The longest wait that can be asked for.
+const AWAIT_MAX: Duration = Duration::from_secs(3600);
 /// How long a replica may take to describe a cell; longer than a link may be silent before it counts as down.
 const INSPECT_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The longest delay that can be injected, in milliseconds.
@@ -137,7 +139,7 @@ fn await_converged(node: Arc<Node>, args: Args<'_>) -> Outcome {
     }
     let timeout = match args.get(2).map(|arg| number(arg)) {
         None => AWAIT_DEFAULT,
-        Some(Some(ms)) => Duration::from_millis(ms),
+        Some(Some(ms)) => Duration::from_millis(ms).min(AWAIT_MAX),
         Some(None) => {
             return Outcome::Now(Reply::error("ERR value is not an integer or out of range"));
         }
@@ -219,6 +221,9 @@ fn fault(node: &Node, args: Args<'_>) -> Reply {
     };
     for peer in peers {
         node.faults.change(peer, &change);
+        if let Some(outbox) = node.outboxes.get(&peer) {
+            outbox.call();
+        }
     }
     ok()
 }

@@ -43,10 +43,11 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
     if let Err(reply) = check_arity(spec, args) {
         return Outcome::Now(reply);
     }
-    if spec.flags.contains(&Flag::Write)
-        && let Some(refusal) = session.node.wal.refusal()
-    {
-        return Outcome::Now(Reply::error(refusal.text()));
+    if spec.flags.contains(&Flag::Write) {
+        if let Some(refusal) = session.node.wal.refusal() {
+            return Outcome::Now(Reply::error(refusal.text()));
+        }
+        session.wrote_in_turn = true;
     }
     match spec.run {
         Run::Shell if spec.name.starts_with("ek.") => ek::run(session, spec.name, args),
@@ -262,13 +263,18 @@ pub(super) async fn forward_read(
 /// Runs a command that another node has sent: here and nowhere else.
 pub(crate) async fn run_here(node: &Arc<Node>, args: Vec<Bytes>) -> Reply {
     let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    let writes = borrowed.iter().take(3).any(|name| {
+        // The name stands behind EK.PARTITION and its number, where that is there.
+        lookup(name).is_some_and(|spec| spec.flags.contains(&Flag::Write))
+    });
     let reply = run_local(node, &borrowed).await;
-    match node.flush_turn() {
+    if !writes {
+        node.end_turn();
+        return reply;
+    }
+    match node.settle_turn().await {
+        Ok(()) => reply,
         Err(refusal) => Reply::error(refusal.text()),
-        Ok(generation) => match node.wal.acknowledged(generation).await {
-            Ok(()) => reply,
-            Err(refusal) => Reply::error(refusal.text()),
-        },
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Session {
     pub(super) library_version: Vec<u8>,
     pub(super) reply: ReplyMode,
     pub(super) last_command: &'static str,
+    /// Whether a command of this turn may have written: its replies must not leave before the log has it.
+    pub(super) wrote_in_turn: bool,
     /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
     written: BTreeMap<PartitionId, u64>,
 }
@@ -58,6 +60,7 @@ impl Session {
             library_version: Vec::new(),
             reply: ReplyMode::On,
             last_command: "",
+            wrote_in_turn: false,
             written: BTreeMap::new(),
         }
     }

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::HELLO_BYTES_MAX;
 use super::frame::{self, Kind};
 use crate::node::Node;
 
@@ -76,14 +77,20 @@ impl Hello {
     }
 }
 
-/// Reads until one frame is whole.
-pub(super) async fn read_frame(
+/// Reads the frame of an introduction; longer ones are refused, since anybody who reaches the port may send them.
+pub(super) async fn read_introduction(
     stream: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
 ) -> std::io::Result<(Kind, bytes::Bytes)> {
     loop {
         match frame::take(input) {
             Ok(Some(frame)) => return Ok(frame),
+            Ok(None) if input.len() >= HELLO_BYTES_MAX => {
+                return Err(std::io::Error::new(
+                    std::io::ErrorKind::InvalidData,
+                    "an introduction over the limit",
+                ));
+            }
             Ok(None) => {}
             Err(error) => return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, error)),
         }

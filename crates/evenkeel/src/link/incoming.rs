@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{BufMut, BytesMut};
 use evenkeel_core::id::NodeId;
@@ -10,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::frame::{self, Kind};
-use super::hello::{Hello, read_frame};
-use super::{HELLO_TIMEOUT, READ_BYTES};
+use super::hello::{Hello, read_introduction};
+use super::{HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES};
 use crate::node::Node;
 
 /// Accepts links as long as the node runs.
@@ -37,7 +38,7 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
 async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(READ_BYTES);
-    let (kind, body) = timeout(HELLO_TIMEOUT, read_frame(&mut stream, &mut input)).await??;
+    let (kind, body) = timeout(HELLO_TIMEOUT, read_introduction(&mut stream, &mut input)).await??;
     let hello = if kind == Kind::Hello {
         Hello::read(&body, node)
     } else {
@@ -55,9 +56,16 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
     let Some(peer) = node.topology.by_name(&hello.node) else {
         return Ok(());
     };
+    if node.faults.of(peer).cut_in {
+        // What a cut link carries does not arrive: an introduction neither.
+        return Ok(());
+    }
     frame::put(&mut out, Kind::Welcome, &Hello::of(node).encode());
     stream.write_all(&out).await?;
     node.announced(peer, hello.announce);
+    if let Some(outbox) = node.outboxes.get(&peer) {
+        outbox.call();
+    }
     receive(node, peer, stream, input).await
 }
 
@@ -67,6 +75,7 @@ async fn receive(
     mut stream: TcpStream,
     mut input: BytesMut,
 ) -> io::Result<()> {
+    let mut last_pong = Instant::now();
     loop {
         let mut pong = Vec::new();
         let cut = node.faults.of(peer).cut_in;
@@ -88,14 +97,19 @@ async fn receive(
             }
         }
         node.end_turn();
+        if pong.is_empty() && !cut && last_pong.elapsed() >= HEARTBEAT {
+            // A heartbeat behind a large frame comes late; what has arrived of the frame is a sign of life as well.
+            frame::put(&mut pong, Kind::Pong, &[]);
+        }
         if !pong.is_empty() {
             stream.write_all(&pong).await?;
+            last_pong = Instant::now();
         }
         if input.capacity() - input.len() < READ_BYTES / 2 {
             input.reserve(READ_BYTES);
         }
         debug_assert!(input.has_remaining_mut(), "there is room for what comes");
-        if stream.read_buf(&mut input).await? == 0 {
+        if timeout(INCOMING_SILENCE_MAX, stream.read_buf(&mut input)).await?? == 0 {
             return Ok(());
         }
     }

@@ -28,9 +28,13 @@ const HELLO_TIMEOUT: Duration = Duration::from_millis(1_000);
 const HEARTBEAT: Duration = Duration::from_millis(250);
 /// A link without an answer to its heartbeats for this long is down.
 const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+/// The accepting side gives a link up after this silence: the dialling side, which sends heartbeats, has long done so.
+const INCOMING_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// The longest introduction.
+const HELLO_BYTES_MAX: usize = 16 << 10;
 /// Frames to a peer that nobody waits for are gathered for this long after the last write.
 const PACE: Duration = Duration::from_millis(1);
-/// Bytes that wait for one peer. Over it frames are dropped, and anti-entropy repairs.
+/// When so many bytes wait for one peer, frames are dropped, and anti-entropy repairs.
 const OUTBOX_BYTES_MAX: usize = 32 << 20;
 /// Bytes read at once from a peer.
 const READ_BYTES: usize = 256 << 10;

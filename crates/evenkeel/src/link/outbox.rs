@@ -16,6 +16,8 @@ use super::frame::{self, Kind};
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     wake: Notify,
+    /// The peer has just dialled us, or a fault was healed: whoever keeps the link acts at once.
+    called: Notify,
     /// Frames dropped because too many waited.
     pub(crate) overflowed: AtomicU64,
     /// Bytes handed to the link.
@@ -41,6 +43,16 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// The peer can be reached again, as far as anybody can tell.
+    pub(crate) fn call(&self) {
+        self.called.notify_one();
+    }
+
+    /// Waits for [`Self::call`].
+    pub(super) async fn called(&self) {
+        self.called.notified().await;
+    }
+
     /// Whether there is a link.
     pub(crate) fn is_open(&self) -> bool {
         self.queue.lock().open
@@ -52,7 +64,8 @@ impl Outbox {
         if !queue.open || fault.cut_out {
             return false;
         }
-        if queue.ready.len() + queue.delayed_bytes + body.len() > OUTBOX_BYTES_MAX {
+        // The frame itself does not count: a value larger than the bound could otherwise never be replicated.
+        if queue.ready.len() + queue.delayed_bytes > OUTBOX_BYTES_MAX {
             self.overflowed.fetch_add(1, Ordering::Relaxed);
             return false;
         }

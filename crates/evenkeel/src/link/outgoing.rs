@@ -12,7 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{sleep, timeout};
 
 use super::frame::{self, Kind};
-use super::hello::{Hello, read_frame};
+use super::hello::{Hello, read_introduction};
 use super::outbox::Outbox;
 use super::{DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, SILENCE_MAX};
 use crate::config::resolve;
@@ -20,10 +20,13 @@ use crate::node::Node;
 
 /// Keeps a link to `peer` as long as the node runs.
 pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
+    let Some(outbox) = node.outboxes.get(&peer) else {
+        return;
+    };
     let mut said = String::new();
     loop {
         if !node.faults.of(peer).is_cut() {
-            let ended = link_once(&node, peer).await;
+            let ended = link_once(&node, peer, outbox).await;
             // The same reason five times a second helps nobody: say it when it changes.
             let reason = ended.err().map_or_else(
                 || "closed by the peer".to_owned(),
@@ -38,14 +41,12 @@ pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
                 said = reason;
             }
         }
-        sleep(REDIAL).await;
+        // It is there when it dials us: waiting longer would only delay the repair.
+        let _ = timeout(REDIAL, outbox.called()).await;
     }
 }
 
-async fn link_once(node: &Arc<Node>, peer: NodeId) -> io::Result<()> {
-    let Some(outbox) = node.outboxes.get(&peer) else {
-        return Ok(());
-    };
+async fn link_once(node: &Arc<Node>, peer: NodeId, outbox: &Outbox) -> io::Result<()> {
     let address = &node.topology.members[peer.0 as usize].peer;
     let address =
         resolve(address).ok_or_else(|| io::Error::other(format!("cannot resolve {address}")))?;
@@ -59,10 +60,25 @@ async fn link_once(node: &Arc<Node>, peer: NodeId) -> io::Result<()> {
     let ended = tokio::select! {
         ended = send_all(node, peer, outbox, writer) => ended,
         ended = hear_pongs(node, peer, reader) => ended,
+        never = greet_again(node, peer, outbox, incarnation) => never,
     };
     outbox.set_open(false);
     node.link_down(peer);
     ended
+}
+
+/// A peer that dials us while our link to it is up has only now begun to hear us again, or to send: what it missed
+/// of our adverts is told at once, so that the repair does not wait for the next one.
+async fn greet_again(
+    node: &Node,
+    peer: NodeId,
+    outbox: &Outbox,
+    incarnation: ActorId,
+) -> io::Result<()> {
+    loop {
+        outbox.called().await;
+        node.link_up(peer, incarnation);
+    }
 }
 
 async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Result<ActorId> {
@@ -70,7 +86,7 @@ async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Res
     frame::put(&mut out, Kind::Hello, &Hello::of(node).encode());
     stream.write_all(&out).await?;
     let mut input = BytesMut::new();
-    let (kind, body) = read_frame(stream, &mut input).await?;
+    let (kind, body) = read_introduction(stream, &mut input).await?;
     if kind == Kind::Refused {
         return Err(io::Error::other(format!(
             "refused: {}",

@@ -48,7 +48,7 @@ impl Node {
     ) -> Result<Bytes, Unanswered> {
         let id = self.next_id();
         let (tell, told) = oneshot::channel();
-        self.asked.lock().insert(id, tell);
+        self.asked.lock().insert(id, (peer, tell));
         let sent = self.push(peer, Kind::Request, &encode(id, asked));
         let answer = if sent {
             tokio::time::timeout(timeout, told).await.ok()
@@ -125,9 +125,14 @@ impl Node {
             return;
         }
         let id = body.get_u64_le();
-        if let Some(waiting) = self.asked.lock().remove(&id) {
+        if let Some((_, waiting)) = self.asked.lock().remove(&id) {
             let _ = waiting.send(body);
         }
+    }
+
+    /// The link to a peer is down: whoever waits for its answer hears at once that it will hardly come.
+    pub(super) fn give_up_asking(&self, peer: NodeId) {
+        self.asked.lock().retain(|_, (asked, _)| *asked != peer);
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Node {
     partitions: Vec<Option<Mutex<Partition>>>,
     announced: Mutex<BTreeMap<NodeId, Announce>>,
     waiting: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
-    asked: Mutex<HashMap<u64, oneshot::Sender<Bytes>>>,
+    asked: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Bytes>)>>,
     next_id: AtomicU64,
     pub(crate) started: Instant,
     pub(crate) stop: watch::Sender<bool>,
@@ -180,12 +180,19 @@ impl Node {
 
     /// A peer's link is down.
     pub(crate) fn link_down(&self, peer: NodeId) {
+        self.give_up_asking(peer);
         for id in self.held() {
             self.with(id, |partition, now, effects| {
                 partition.handle(now, Input::PeerDown { peer }, effects)
             });
         }
         self.end_turn();
+    }
+
+    /// Ends a turn in which a client has written: waits until the write may be acknowledged.
+    pub(crate) async fn settle_turn(&self) -> Result<(), Refusal> {
+        let generation = self.flush_turn()?;
+        self.wal.acknowledged(generation).await
     }
 
     /// Ends a turn that no client waits for: a refusal is seen by the next write.

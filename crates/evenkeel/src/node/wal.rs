@@ -83,6 +83,9 @@ pub(crate) struct Wal {
     failed: Arc<AtomicBool>,
     full: AtomicBool,
     durable: watch::Sender<u64>,
+    /// The generation of the newest append: turns are shared, so whoever finds nothing staged may have had its
+    /// records appended by another thread.
+    newest: AtomicU64,
     pub(crate) appended_bytes: AtomicU64,
     pub(crate) appends: AtomicU64,
 }
@@ -106,6 +109,7 @@ impl Wal {
             failed,
             full: AtomicBool::new(false),
             durable: watch::Sender::new(0),
+            newest: AtomicU64::new(0),
             appended_bytes: AtomicU64::new(0),
             appends: AtomicU64::new(0),
         })
@@ -142,7 +146,7 @@ impl Wal {
         let staged = std::mem::take(&mut *self.staged.lock());
         if staged.records.is_empty() {
             return Ok(Flushed {
-                generation: 0,
+                generation: self.newest.load(Ordering::Acquire),
                 sends: staged.sends,
             });
         }
@@ -164,6 +168,7 @@ impl Wal {
         ) {
             Ok(ticket) => {
                 self.full.store(false, Ordering::Release);
+                self.newest.store(ticket.generation.0, Ordering::Release);
                 self.appends.fetch_add(1, Ordering::Relaxed);
                 self.appended_bytes
                     .fetch_add(records.len() as u64, Ordering::Relaxed);
@@ -200,6 +205,10 @@ impl Wal {
 
     /// Waits until an fsync covers a generation, where acknowledgements need that.
     pub(crate) async fn acknowledged(&self, generation: u64) -> Result<(), Refusal> {
+        if self.failed.load(Ordering::Acquire) {
+            // The records may have been taken by another thread's turn, and that one failed.
+            return Err(Refusal::Failed);
+        }
         if self.policy != SyncPolicy::Always || generation == 0 {
             return Ok(());
         }
@@ -231,7 +240,7 @@ impl Wal {
 /// What a flush gave.
 #[derive(Debug, Default)]
 pub(crate) struct Flushed {
-    /// The fsync that will cover it; 0 when nothing was appended.
+    /// The fsync that will cover everything staged before; 0 when nothing was ever appended.
     pub(crate) generation: u64,
     /// Frames that may go out now.
     pub(crate) sends: Vec<(NodeId, Bytes)>,
@@ -247,4 +256,40 @@ pub(crate) fn records(turn: &[u8]) -> impl Iterator<Item = &[u8]> {
         rest = tail;
         Some(record)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_core::id::ActorId;
+    use evenkeel_store::log::{Log, LogId, Options};
+
+    use super::*;
+
+    fn wal(dir: &std::path::Path, policy: SyncPolicy) -> Wal {
+        let disk = FileDisk::open(dir).unwrap();
+        let (log, _) = Log::open(disk, Options::new(LogId(1)), |_| {
+            Ok::<(), std::io::Error>(())
+        })
+        .unwrap();
+        Wal::start(log, policy, mpsc::unbounded_channel().0).unwrap()
+    }
+
+    fn dots(n: u64) -> Context {
+        let mut dots = Context::default();
+        dots.insert(evenkeel_core::causality::Dot {
+            actor: ActorId(1),
+            n,
+        });
+        dots
+    }
+
+    #[test]
+    fn who_finds_its_records_appended_by_another_thread_waits_for_the_same_fsync() {
+        let dir = tempfile::tempdir().unwrap();
+        let wal = wal(dir.path(), SyncPolicy::Always);
+        wal.stage_record(PartitionId(0), b"mine", dots(1));
+        let others = wal.flush().unwrap().generation;
+        assert_ne!(others, 0);
+        assert_eq!(wal.flush().unwrap().generation, others);
+    }
 }

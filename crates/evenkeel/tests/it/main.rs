@@ -1,0 +1,37 @@
+//! Tests of the real binary: processes, sockets, files, signals and networks.
+//!
+//! Short forms run with `cargo test`; `EVENKEEL_LONG=1` makes them longer. A test whose tool is missing says so and
+//! passes, or fails with `EVENKEEL_REQUIRE=all`.
+
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod cluster;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod five;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod namespace;
+#[cfg(test)]
+mod node;
+#[cfg(test)]
+mod partition;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tools;
+#[cfg(test)]
+mod waiting;
