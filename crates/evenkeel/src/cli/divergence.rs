@@ -14,7 +14,7 @@ use super::{NodeArg, say};
   evenkeel divergence cart:17                  only the partition that holds this key
   evenkeel divergence --node 127.0.0.1:7001    asked of another node
 
-Row A, column B: how many events A has that B lacks. 0 everywhere: the replicas are equal, bit for bit.
+Row \"A has\", column \"B lacks\": how many events A has that B lacks. 0 everywhere: the replicas are equal, bit for bit.
 '?': one of the two does not answer the node that was asked, so nothing exact can be said.
 
 Exit status: 0 shown; 1 the node did not answer; 2 wrong use.")]
@@ -63,10 +63,13 @@ pub(crate) fn matrix(reply: &Reply, indent: &str) -> String {
             .and_then(|pair| pair.field("missing-events").text())
             .unwrap_or_else(|| "?".to_owned())
     };
-    let head = std::iter::once("has \\ lacks".to_owned()).chain(names.iter().cloned());
+    let lacks = names.iter().map(|name| format!("{name} lacks"));
+    let head = std::iter::once(String::new()).chain(lacks);
     let rows = names.iter().map(|from| {
         let cells = names.iter().map(|to| cell(from, to));
-        std::iter::once(from.clone()).chain(cells).collect()
+        std::iter::once(format!("{from} has"))
+            .chain(cells)
+            .collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(head.collect()).chain(rows).collect();
     columns(&rows, indent)
@@ -114,7 +117,7 @@ mod tests {
         ]);
         assert_eq!(
             matrix(&reply, "  "),
-            "  has \\ lacks  A  B\n  A            -  12\n  B            ?  -\n"
+            "         A lacks  B lacks\n  A has  -        12\n  B has  ?        -\n"
         );
         assert!(verdict(&reply).contains("some pairs are not known"));
     }

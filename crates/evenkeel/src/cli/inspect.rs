@@ -15,7 +15,8 @@ use super::{NodeArg, say};
   evenkeel inspect cart:17 apples                        one of them
   evenkeel inspect visits --node 127.0.0.1:7001 --json   a counter, asked of one node, for programs
 
-One line per node and cell: the value that readers get there, the event that wrote it (WINNER), when, and why it won.
+One line per node and cell: the value that readers get there, the event that wrote it and the node that did (WINNER),
+when, and why it won.
 Below a line: values of concurrent writes that lost, and what each writer has added to a counter.
 
 Exit status: 0 shown; 1 the node did not answer; 2 wrong use.")]
@@ -58,8 +59,11 @@ const HEAD: [&str; 8] = [
 fn render(reply: &Reply) -> String {
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
     let mut notes = Vec::new();
-    for replica in reply.field("replicas").items() {
-        rows_of(replica, &mut rows, &mut notes);
+    let mut replicas: Vec<&Reply> = reply.field("replicas").items().iter().collect();
+    replicas.sort_by_key(|replica| replica.field("node").text());
+    let writers = Writers(&replicas);
+    for replica in &replicas {
+        rows_of(replica, writers, &mut rows, &mut notes);
     }
     let mut out = format!(
         "key {}, slot {}, partition {}\n\n{}",
@@ -82,7 +86,41 @@ fn dash(reply: &Reply) -> String {
         .unwrap_or_else(|| "-".to_owned())
 }
 
-fn rows_of(replica: &Reply, rows: &mut Vec<Vec<String>>, notes: &mut Vec<Vec<String>>) {
+/// The replicas, to tell which node an event's actor is.
+#[derive(Clone, Copy)]
+struct Writers<'a>(&'a [&'a Reply]);
+
+impl Writers<'_> {
+    /// `f27d:3 (A)`: the event, and the node whose present start wrote it. Only the event for an earlier start.
+    fn named(self, event: &Reply) -> String {
+        let event = dash(event);
+        let actor = event.split(':').next();
+        let wrote = |replica: &&&Reply| replica.field("incarnation").text().as_deref() == actor;
+        match self.0.iter().find(wrote) {
+            Some(replica) => format!("{event} ({})", dash(replica.field("node"))),
+            None => event,
+        }
+    }
+}
+
+/// A value as people read it: an expiry is kept as milliseconds in 8 bytes.
+fn value(cell: &Reply, value: &Reply) -> String {
+    let is_deadline = cell.field("kind").text().as_deref() == Some("deadline");
+    match value {
+        Reply::Bulk(bytes) if is_deadline => {
+            let ms = <[u8; 8]>::try_from(&bytes[..]).map(i64::from_be_bytes);
+            ms.map_or_else(|_| dash(value), utc)
+        }
+        _ => dash(value),
+    }
+}
+
+fn rows_of(
+    replica: &Reply,
+    writers: Writers<'_>,
+    rows: &mut Vec<Vec<String>>,
+    notes: &mut Vec<Vec<String>>,
+) {
     let name = dash(replica.field("node"));
     let reachable = replica.field("reachable").is_true();
     let cells = replica.field("cells").items();
@@ -94,7 +132,7 @@ fn rows_of(replica: &Reply, rows: &mut Vec<Vec<String>>, notes: &mut Vec<Vec<Str
         } else {
             "holds nothing of the key"
         };
-        rows.push(row(&name, replica, &Reply::Null, why));
+        rows.push(row(replica, writers, &Reply::Null, why));
     }
     for cell in cells {
         let why = dash(cell.field("why"));
@@ -106,8 +144,8 @@ fn rows_of(replica: &Reply, rows: &mut Vec<Vec<String>>, notes: &mut Vec<Vec<Str
         } else {
             format!("{why}, plus its writers")
         };
-        rows.push(row(&name, replica, cell, &why));
-        notes_of(&name, cell, notes);
+        rows.push(row(replica, writers, cell, &why));
+        notes_of(&name, writers, cell, notes);
     }
     if let Some(more) = replica.field("cells-left-out").number().filter(|n| *n > 0) {
         notes.push(vec![
@@ -117,7 +155,7 @@ fn rows_of(replica: &Reply, rows: &mut Vec<Vec<String>>, notes: &mut Vec<Vec<Str
     }
 }
 
-fn row(name: &str, replica: &Reply, cell: &Reply, why: &str) -> Vec<String> {
+fn row(replica: &Reply, writers: Writers<'_>, cell: &Reply, why: &str) -> Vec<String> {
     let winner = cell.field("winner");
     let won = |version: &&Reply| version.field("dot") == winner;
     let written = cell.field("versions").items().iter().find(won);
@@ -125,7 +163,7 @@ fn row(name: &str, replica: &Reply, cell: &Reply, why: &str) -> Vec<String> {
     let kind = dash(cell.field("kind"));
     let deadline = kind == "deadline";
     vec![
-        name.to_owned(),
+        dash(replica.field("node")),
         dash(replica.field("reachable")),
         dash(replica.field("type")),
         if deadline {
@@ -133,14 +171,14 @@ fn row(name: &str, replica: &Reply, cell: &Reply, why: &str) -> Vec<String> {
         } else {
             dash(cell.field("field"))
         },
-        dash(cell.field("value")),
-        dash(winner),
+        value(cell, cell.field("value")),
+        writers.named(winner),
         time.map_or_else(|| "-".to_owned(), utc),
         why.to_owned(),
     ]
 }
 
-fn notes_of(name: &str, cell: &Reply, notes: &mut Vec<Vec<String>>) {
+fn notes_of(name: &str, writers: Writers<'_>, cell: &Reply, notes: &mut Vec<Vec<String>>) {
     let winner = cell.field("winner");
     let field = cell.field("field").text().unwrap_or_default();
     let place = if field.is_empty() {
@@ -152,8 +190,8 @@ fn notes_of(name: &str, cell: &Reply, notes: &mut Vec<Vec<String>>) {
     for version in cell.field("versions").items().iter().filter(lost) {
         notes.push(vec![
             place.clone(),
-            format!("lost: {}", dash(version.field("value"))),
-            format!("written by {}", dash(version.field("dot"))),
+            format!("lost: {}", value(cell, version.field("value"))),
+            format!("written by {}", writers.named(version.field("dot"))),
             version
                 .field("time-ms")
                 .number()
@@ -167,7 +205,7 @@ fn notes_of(name: &str, cell: &Reply, notes: &mut Vec<Vec<String>>) {
             format!("adds {}", dash(chain.field("adds"))),
             format!(
                 "by {}, newest {}",
-                dash(chain.field("writer")),
+                writers.named(chain.field("writer")),
                 dash(chain.field("newest"))
             ),
         ]);
@@ -212,6 +250,7 @@ mod tests {
         map(&[
             ("node", bulk(node)),
             ("reachable", Reply::Boolean(true)),
+            ("incarnation", bulk("aa")),
             ("type", bulk(type_name)),
             ("cells", Reply::Array(vec![cell])),
         ])
@@ -236,7 +275,7 @@ mod tests {
             ("why", bulk("newest stamp among concurrent versions")),
             (
                 "versions",
-                Reply::Array(vec![version("a:1", 0, "early"), version("c:2", 1, "late")]),
+                Reply::Array(vec![version("aa:1", 0, "early"), version("c:2", 1, "late")]),
             ),
         ]);
         let away = map(&[("node", bulk("B")), ("reachable", Reply::Boolean(false))]);
@@ -249,7 +288,7 @@ NODE  REACHABLE  TYPE    FIELD  VALUE  WINNER  TIME (UTC)               WHY
 A     yes        string  -      late   c:2     1970-01-01 00:00:00.001  newest stamp among concurrent versions
 B     no         -       -      -      -       -                        no answer from this node
 
-A  lost: early  written by a:1  1970-01-01 00:00:00.000
+A  lost: early  written by aa:1 (A)  1970-01-01 00:00:00.000
 "
         );
     }
@@ -271,7 +310,18 @@ A  lost: early  written by a:1  1970-01-01 00:00:00.000
         ]);
         let shown = render(&answer("visits", vec![replica("A", "string", cell)]));
         assert!(shown.contains("sum of its writers"), "{shown}");
-        assert!(shown.ends_with("\nA  adds 3  by aa, newest 3\n"), "{shown}");
+        assert!(
+            shown.ends_with("\nA  adds 3  by aa (A), newest 3\n"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn an_expiry_is_shown_as_a_date() {
+        let cell = map(&[("kind", bulk("deadline"))]);
+        let stored = Reply::bulk(1_795_392_598_264_i64.to_be_bytes().to_vec());
+        assert_eq!(value(&cell, &stored), "2026-11-23 00:09:58.264");
+        assert_eq!(value(&Reply::Null, &bulk("v")), "v");
     }
 
     #[test]

@@ -24,7 +24,7 @@ const CONVERGE_MS_MAX: u64 = 15_000;
 /// Starts that are tried: a port that was free may be taken by the time it is used.
 const STARTS_MAX: usize = 3;
 /// How long a condition is waited for.
-const CONDITION_MAX: Duration = Duration::from_secs(10);
+const CONDITION_MAX: Duration = Duration::from_secs(15);
 /// How often a condition is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -182,6 +182,21 @@ impl Cluster {
         Ok(answer)
     }
 
+    /// What a node says about all nodes, asked again while `lacks` says that one did not answer it in time.
+    pub(super) fn ask_about_all(
+        &mut self,
+        node: usize,
+        command: &str,
+        lacks: fn(&Reply) -> bool,
+    ) -> Result<Reply> {
+        let mut last = Reply::Null;
+        self.until("all nodes answer each other", |cluster| {
+            last = cluster.run(node, command)?;
+            Ok(!lacks(&last))
+        })?;
+        Ok(last)
+    }
+
     /// Cuts a node off from the others, on both sides.
     pub(super) fn cut_off(&mut self, node: usize) -> Result<()> {
         for other in (0..NAMES.len()).filter(|other| *other != node) {
@@ -196,6 +211,13 @@ impl Cluster {
             self.run(node, "EK.FAULT HEAL *")?;
         }
         self.delay_all()
+    }
+
+    /// How far all nodes are apart.
+    pub(super) fn divergence(&mut self, node: usize) -> Result<Reply> {
+        self.ask_about_all(node, "EK.DIVERGENCE", |reply| {
+            reply.field("unreachable").is_true()
+        })
     }
 
     /// Waits until all nodes hold what any of them holds now.

@@ -15,8 +15,8 @@ const B: usize = 1;
 const C: usize = 2;
 
 /// How long clients write before the kill, and how long after it.
-const WRITE_BEFORE: Duration = Duration::from_millis(1_500);
-const WRITE_AFTER: Duration = Duration::from_millis(1_500);
+const WRITE_BEFORE: Duration = Duration::from_millis(1_200);
+const WRITE_AFTER: Duration = Duration::from_millis(1_200);
 /// Cells that a node has received by anti-entropy since its start.
 const RECEIVED: &str = "evenkeel_sync_units_total";
 /// Times that the scene is played, should B get data before it could be asked what it had kept.
@@ -67,8 +67,9 @@ fn once(cluster: &mut Cluster, screen: &Screen) -> Result<bool> {
         "B is started again; its own disk gave it back {kept} of the {}, so it missed {missed}",
         written.acknowledged
     ))?;
-    cluster.await_converged(A)?;
-    caught_up(cluster, screen, base + written.acknowledged, missed)?;
+    let wanted = base + written.acknowledged;
+    cluster.until("B has every key", |cluster| Ok(keys(cluster, B)? == wanted))?;
+    caught_up(cluster, screen, wanted, missed)?;
     Ok(true)
 }
 
@@ -84,6 +85,10 @@ fn kill_under_load(cluster: &mut Cluster, screen: &Screen) -> Result<(u64, Writt
 }
 
 fn caught_up(cluster: &mut Cluster, screen: &Screen, wanted: u64, missed: u64) -> Result<()> {
+    let reply = cluster.at_full_speed(|cluster| {
+        cluster.await_converged(A)?;
+        cluster.divergence(B)
+    })?;
     let received = cluster.metric(B, RECEIVED)?;
     screen.claim(
         &format!(
@@ -100,7 +105,6 @@ fn caught_up(cluster: &mut Cluster, screen: &Screen, wanted: u64, missed: u64) -
         &format!("every node has all {wanted} keys: nothing acknowledged was lost"),
         counts == [wanted; 3],
     )?;
-    let reply = cluster.at_full_speed(|cluster| cluster.run(B, "EK.DIVERGENCE"))?;
     screen.divergence(&matrix(&reply, "   "), to_json(&reply))?;
     screen.claim(
         "no node lacks a single event of another",

@@ -136,6 +136,11 @@ impl Screen {
         self.human(&format!("\n{matrix}"))
     }
 
+    /// What every node holds of a key: for programs; people are told what it means.
+    pub(super) fn inspection(&self, observed: Value) -> Result<()> {
+        self.object("inspection", observed)
+    }
+
     fn table(&self, rows: &[Vec<String>]) -> Result<()> {
         let text = columns(rows, "   ");
         let (head, body) = text.split_once('\n').unwrap_or((&text, ""));
