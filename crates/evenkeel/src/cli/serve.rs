@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use evenkeel::{Config, Member, Server};
+use evenkeel_store::log::SyncPolicy;
 
 /// Flags of `evenkeel serve`; what is not given comes from the file, then from the defaults.
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,7 @@ pub(super) struct Args {
     announce_host: Option<String>,
     /// When the log is synced: always, everysec or never [default: everysec]
     #[arg(long, value_name = "POLICY")]
-    sync: Option<String>,
+    sync: Option<SyncPolicy>,
     /// Threads that execute commands [default: one fewer than cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -73,14 +74,12 @@ impl Args {
         config.peer_listen = self.peer_listen.unwrap_or(config.peer_listen);
         config.http_listen = self.http_listen.unwrap_or(config.http_listen);
         config.announce_host = self.announce_host.or(config.announce_host);
+        config.sync = self.sync.unwrap_or(config.sync);
         config.threads = self.threads.unwrap_or(config.threads);
         config.insecure |= self.insecure;
         config.fault_injection |= self.fault_injection;
         if !self.members.is_empty() {
             config.members = self.members;
-        }
-        if let Some(sync) = self.sync {
-            config.sync = sync.parse()?;
         }
         Ok(config)
     }

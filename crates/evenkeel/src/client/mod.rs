@@ -9,6 +9,7 @@ mod inspect;
 mod run;
 mod server;
 mod session;
+mod wait;
 
 pub(crate) use connection::{accept, listen};
 pub(crate) use run::run_here;

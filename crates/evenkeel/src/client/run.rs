@@ -12,7 +12,7 @@ use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 use smallvec::SmallVec;
 
-use super::session::Session;
+use super::session::{Forwarded, Session};
 use super::{ek, server};
 use crate::metrics::bump;
 use crate::node::{Node, Topology, Unanswered};
@@ -99,7 +99,7 @@ fn on_key(session: &mut Session, spec: &'static Spec, args: Args<'_>, work: Work
         None => Outcome::Later(Box::pin(forward(
             Arc::clone(&session.node),
             spec,
-            partition,
+            (partition, Forwarded::clone(&session.forwarded)),
             owned(args),
         ))),
     }
@@ -133,13 +133,15 @@ fn on_each_key(
         }
     }
     let node = Arc::clone(&session.node);
+    let forwarded = Forwarded::clone(&session.forwarded);
     let all = async move {
         let mut done = Vec::with_capacity(replies.len());
         for slot in replies {
             done.push(match slot {
                 Slot::Done(reply) => reply,
                 Slot::Elsewhere(partition, args) => {
-                    forward(Arc::clone(&node), spec, partition, args).await
+                    let place = (partition, Forwarded::clone(&forwarded));
+                    forward(Arc::clone(&node), spec, place, args).await
                 }
             });
         }
@@ -190,17 +192,19 @@ fn on_every_partition(
     }
     let node = Arc::clone(&session.node);
     let args = owned(args);
+    let forwarded = Forwarded::clone(&session.forwarded);
     Outcome::Later(Box::pin(async move {
         for partition in elsewhere {
             let asked = on_partition(partition, &args);
-            replies.push(forward(Arc::clone(&node), spec, partition, asked).await);
+            let place = (partition, Forwarded::clone(&forwarded));
+            replies.push(forward(Arc::clone(&node), spec, place, asked).await);
         }
         folded(replies, fold)
     }))
 }
 
 /// The inner request for one partition: `EK.PARTITION number command…`, between nodes only.
-fn on_partition(partition: PartitionId, args: &[Bytes]) -> Vec<Bytes> {
+pub(super) fn on_partition(partition: PartitionId, args: &[Bytes]) -> Vec<Bytes> {
     let head = [
         Bytes::from_static(b"EK.PARTITION"),
         Bytes::from(partition.0.to_string()),
@@ -218,7 +222,7 @@ fn folded(replies: Vec<Reply>, fold: Fold) -> Reply {
 async fn forward(
     node: Arc<Node>,
     spec: &'static Spec,
-    partition: PartitionId,
+    (partition, forwarded): (PartitionId, Forwarded),
     args: Vec<Bytes>,
 ) -> Reply {
     bump(&node.metrics.forwarded);
@@ -231,7 +235,12 @@ async fn forward(
             .ask_command(member, args.clone(), FORWARD_TIMEOUT)
             .await
         {
-            Ok(reply) => return reply,
+            Ok(reply) => {
+                if spec.flags.contains(&Flag::Write) {
+                    forwarded.lock().insert((partition, member));
+                }
+                return reply;
+            }
             Err(Unanswered::NotSent) => {}
             Err(Unanswered::Unknown) if spec.flags.contains(&Flag::Write) => {
                 bump(&node.metrics.in_doubt);
@@ -255,7 +264,10 @@ pub(super) async fn forward_read(
     args: Vec<Bytes>,
 ) -> Reply {
     match lookup(b"scan") {
-        Some(spec) => forward(Arc::clone(node), spec, partition, args).await,
+        Some(spec) => {
+            let place = (partition, Forwarded::default());
+            forward(Arc::clone(node), spec, place, args).await
+        }
         None => Reply::error("ERR SCAN is not in the table"),
     }
 }
@@ -316,6 +328,7 @@ async fn run_local(node: &Arc<Node>, args: Args<'_>) -> Reply {
             work_here(node, partition, args, work).map_or_else(|| unknown(args), |(reply, _)| reply)
         }
         Run::Scan => ek::scan_here(node, partition, args),
+        Run::Shell if spec.name == "wait" => super::wait::run_inner(node, partition, args).await,
         Run::Shell => ek::run_inner(node, spec.name, args).await,
     }
 }

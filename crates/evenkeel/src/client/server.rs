@@ -1,13 +1,9 @@
 //! Commands about the connection and the server: everything that is about no key.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration as StdDuration;
 
 use bytes::Bytes;
 use evenkeel_core::command::{Keyspace, Run, lookup, slot};
-use evenkeel_core::partition::{Acks, Input, Reply as CoreReply};
-use evenkeel_core::time::Duration;
 use evenkeel_resp::{Protocol, Reply};
 
 use super::run::{Args, Outcome};
@@ -16,8 +12,6 @@ use crate::node::Node;
 
 /// What clients are told to be compatible with.
 pub(super) const REDIS_VERSION: &str = "7.0.15";
-/// WAIT without a time-out waits this long at most: a client that is gone must not hold a place for ever.
-const WAIT_MAX: StdDuration = StdDuration::from_secs(3600);
 
 pub(super) fn ok() -> Reply {
     Reply::simple("OK")
@@ -48,7 +42,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "time" => time(&session.node),
         "cluster" => cluster(session, args),
         "lolwut" => text(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
-        "wait" => return wait(session, args),
+        "wait" => return super::wait::run(session, args),
         _ => unsupported(name),
     };
     Outcome::Now(reply)
@@ -233,57 +227,6 @@ fn cluster(session: &Session, args: Args<'_>) -> Reply {
         }
         _ => unknown_subcommand("CLUSTER", args[1]),
     }
-}
-
-/// `WAIT members timeout-ms`: how many other members hold what this connection has written, exactly, from contexts.
-fn wait(session: &Session, args: Args<'_>) -> Outcome {
-    let number = |arg: &[u8]| {
-        std::str::from_utf8(arg)
-            .ok()
-            .and_then(|text| text.parse::<i64>().ok())
-    };
-    let (Some(wanted), Some(timeout)) = (number(args[1]), number(args[2])) else {
-        return Outcome::Now(Reply::error("ERR value is not an integer or out of range"));
-    };
-    if timeout < 0 {
-        return Outcome::Now(Reply::error("ERR timeout is negative"));
-    }
-    let limit = match u64::try_from(timeout) {
-        Ok(0) | Err(_) => WAIT_MAX,
-        Ok(ms) => StdDuration::from_millis(ms).min(WAIT_MAX),
-    };
-    let members = usize::try_from(wanted).unwrap_or(0) + 1;
-    let node = Arc::clone(&session.node);
-    let written = session.written();
-    Outcome::Later(Box::pin(async move {
-        let others = node
-            .topology
-            .replicas(evenkeel_core::id::PartitionId(0))
-            .len()
-            - 1;
-        let mut least = others;
-        let until = std::time::Instant::now() + limit;
-        for (partition, dots) in written {
-            let left = until.saturating_duration_since(std::time::Instant::now());
-            let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
-            let acks = Acks {
-                members,
-                durable: false,
-            };
-            let reply = node
-                .request(partition, left, |ticket, deadline| Input::Await {
-                    ticket,
-                    dots,
-                    acks,
-                    deadline,
-                })
-                .await;
-            if let Some(CoreReply::Reached { members }) = reply {
-                least = least.min(members.saturating_sub(1));
-            }
-        }
-        Reply::Integer(i64::try_from(least).unwrap_or(i64::MAX))
-    }))
 }
 
 /// Keys here, live ones only.

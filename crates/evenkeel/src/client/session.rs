@@ -1,15 +1,19 @@
 //! What a node knows of one client connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use evenkeel_core::causality::{Context, DotRun};
-use evenkeel_core::id::PartitionId;
+use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_resp::Protocol;
+use parking_lot::Mutex;
 
 use crate::node::Node;
+
+/// Where writes of this connection were done that this node could not do itself.
+pub(super) type Forwarded = Arc<Mutex<BTreeSet<(PartitionId, NodeId)>>>;
 
 /// One connection.
 pub(super) struct Session {
@@ -28,6 +32,7 @@ pub(super) struct Session {
     pub(super) wrote_in_turn: bool,
     /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
     written: BTreeMap<PartitionId, u64>,
+    pub(super) forwarded: Forwarded,
 }
 
 /// Whether replies are sent (`CLIENT REPLY`).
@@ -62,6 +67,7 @@ impl Session {
             last_command: "",
             wrote_in_turn: false,
             written: BTreeMap::new(),
+            forwarded: Forwarded::default(),
         }
     }
 

@@ -49,7 +49,7 @@ pub enum StartError {
         wanted: String,
     },
     /// A file or a socket.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Io {
         /// What was tried.
         what: String,

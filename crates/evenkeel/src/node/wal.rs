@@ -15,6 +15,9 @@ use evenkeel_store::log::{Durable, Failure, LogError, Observer, SharedLog, SyncP
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
+/// A turn longer than this is appended in parts: many connections may write their largest values in one turn.
+const TURN_BYTES_MAX: usize = 64 << 20;
+
 /// What one turn has produced and not handed on yet.
 #[derive(Default)]
 struct Staged {
@@ -159,13 +162,11 @@ impl Wal {
             SyncPolicy::Always => (sends, Vec::new()),
             SyncPolicy::EverySecond | SyncPolicy::Never => (Vec::new(), sends),
         };
-        match self.log.append(
-            &[&records],
-            Note {
-                dots: dots.clone(),
-                sends: held.clone(),
-            },
-        ) {
+        let note = Note {
+            dots: dots.clone(),
+            sends: held.clone(),
+        };
+        match self.append(&records, note) {
             Ok(ticket) => {
                 self.full.store(false, Ordering::Release);
                 self.newest.store(ticket.generation.0, Ordering::Release);
@@ -192,6 +193,21 @@ impl Wal {
                 Err(Refusal::Failed)
             }
         }
+    }
+
+    /// Appends a turn, cut where it is longer than one record of the log may be. The note goes with the last part; when
+    /// that one fails, the parts before it are appended again, which a replay does not mind.
+    fn append(&self, turn: &[u8], note: Note) -> Result<evenkeel_store::log::Ticket, LogError> {
+        let mut rest = turn;
+        while rest.len() > TURN_BYTES_MAX {
+            let (part, tail) = rest.split_at(whole_records(rest, TURN_BYTES_MAX));
+            if tail.is_empty() {
+                break;
+            }
+            self.log.append(&[part], Note::default())?;
+            rest = tail;
+        }
+        self.log.append(&[rest], note)
     }
 
     /// What could not be appended for want of space comes first when there is some again.
@@ -235,6 +251,19 @@ impl Wal {
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.log.close()
     }
+}
+
+/// Bytes of as many whole records, each behind its length, as fit in `room`; of one at least.
+fn whole_records(turn: &[u8], room: usize) -> usize {
+    let mut used = 0;
+    for record in records(turn) {
+        let next = used + 4 + record.len();
+        if next > room && used > 0 {
+            break;
+        }
+        used = next;
+    }
+    used
 }
 
 /// What a flush gave.
@@ -291,5 +320,28 @@ mod tests {
         let others = wal.flush().unwrap().generation;
         assert_ne!(others, 0);
         assert_eq!(wal.flush().unwrap().generation, others);
+    }
+    #[test]
+    fn a_turn_longer_than_a_record_of_the_log_is_kept_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = wal(dir.path(), SyncPolicy::EverySecond);
+        let value = vec![7; 90 << 20];
+        for n in 1..=3 {
+            log.stage_record(PartitionId(0), &value, dots(n));
+        }
+        log.flush().unwrap();
+        assert_eq!(log.refusal(), None);
+        log.close().unwrap();
+        drop(log);
+        let mut found = 0;
+        let disk = FileDisk::open(dir.path()).unwrap();
+        let count = |record: evenkeel_store::log::Record<'_>| {
+            found += records(record.payload)
+                .filter(|kept| kept.len() == value.len())
+                .count();
+            Ok::<(), std::io::Error>(())
+        };
+        Log::<_, Note>::open(disk, Options::new(LogId(2)), count).unwrap();
+        assert_eq!(found, 3);
     }
 }

@@ -11,7 +11,7 @@ use crate::support::eventually;
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// Goes last: the nodes' data is in it.
-    pub(crate) dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Cluster {
@@ -36,7 +36,7 @@ impl Cluster {
                     .spawn()
             })
             .collect();
-        let cluster = Self { nodes, dir };
+        let cluster = Self { nodes, _dir: dir };
         cluster.nodes.iter().for_each(Node::wait_until_serving);
         cluster.wait_until_linked();
         cluster
