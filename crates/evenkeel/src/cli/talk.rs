@@ -1,6 +1,6 @@
 //! The command line as a client: one blocking connection to a node, RESP3, and the way into its replies.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -63,7 +63,11 @@ impl Talk {
             if let Some(reply) = self.decoder.decode(&mut self.input)? {
                 return Ok(reply);
             }
-            let read = self.stream.read(&mut chunk)?;
+            let read = match self.stream.read(&mut chunk) {
+                // A signal, such as Ctrl-C: who listens for it decides what follows.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             if read == 0 {
                 bail!("closed by the node");
             }

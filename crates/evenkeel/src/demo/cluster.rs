@@ -92,8 +92,12 @@ impl Cluster {
         // Weak: a panic must drop the nodes although this waits.
         let held = Arc::downgrade(&self.held);
         on_interrupt(move || {
-            drop(held.upgrade().and_then(|held| held.lock().take()));
-            then();
+            if let Some(held) = held.upgrade() {
+                // Locked until the end: what goes wrong without the nodes must not end this process first.
+                let mut held = held.lock();
+                drop(held.take());
+                then();
+            }
         })
     }
 
@@ -276,6 +280,12 @@ impl Cluster {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let value = value.with_context(|| format!("/metrics has no {name}"))?;
         Ok(value.parse()?)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.held.lock().take());
     }
 }
 
