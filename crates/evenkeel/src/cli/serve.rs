@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use evenkeel::{Config, Member, Server};
 use evenkeel_store::log::SyncPolicy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Flags of `evenkeel serve`; what is not given comes from the file, then from the defaults.
 #[derive(Debug, clap::Args)]
@@ -90,27 +91,53 @@ pub(super) fn run(args: Args) -> Result<()> {
                 .unwrap_or_else(|_| "info".into()),
         )
         .with_writer(std::io::stderr)
+        // A line that cannot be written would otherwise be reported on standard error too, and that panics.
+        .log_internal_errors(false)
         .init();
     let config = args.into_config()?;
+    // Before clients can connect: whoever sees the node serve may also end it cleanly.
+    let signals = Signals::register()?;
     let server = Server::start(config)?;
     let addresses = server.addresses();
     tracing::info!(client = %addresses.client, peer = %addresses.peer, http = %addresses.http, "serving");
-    wait_for_signal()?;
+    signals.wait();
     tracing::info!("stopping");
     server.stop();
     Ok(())
 }
 
-fn wait_for_signal() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
-        }
-    })
+/// SIGTERM and Ctrl-C, noticed from the moment of the registration on.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn register() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            )
+        };
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+        })
+    }
+
+    fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        });
+    }
 }
