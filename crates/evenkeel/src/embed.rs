@@ -33,12 +33,14 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Nodes A, B, C, … in this process, each with its own directory, threads and loopback sockets.
 ///
-/// ```no_run
-/// let cluster = evenkeel::Cluster::start(3, std::env::temp_dir().join("ek"))?;
-/// cluster.run(0, &["SET", "greeting", "hello"])?;
-/// println!("{:?}", cluster.read_each("greeting")?); // perhaps not equal yet
+/// ```
+/// let dir = std::env::temp_dir().join(format!("evenkeel-doc-{}", std::process::id()));
+/// let cluster = evenkeel::Cluster::start(3, &dir)?;
+/// cluster.run(0, &["SET", "greeting", "hello"])?; // answered by node A alone
 /// cluster.run(0, &["EK.AWAIT", "CONVERGED", "5000"])?;
-/// println!("{:?}", cluster.read_each("greeting")?); // equal
+/// assert_eq!(cluster.read_each("greeting")?, vec![Some("hello".to_owned()); 3]);
+/// # drop(cluster);
+/// # std::fs::remove_dir_all(dir)?;
 /// # Ok::<(), evenkeel::EmbedError>(())
 /// ```
 #[derive(Debug)]
@@ -159,8 +161,11 @@ impl Cluster {
     }
 }
 
-/// Ports that were free a moment ago, all different.
-pub(crate) fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+/// Loopback ports that were free a moment ago, all different. Whoever uses them must be ready to find one taken.
+///
+/// # Errors
+/// When there are none, or no more sockets.
+pub fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
     let held: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<_, _>>()?;

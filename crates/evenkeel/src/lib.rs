@@ -2,6 +2,22 @@
 //!
 //! The same node that `evenkeel serve` runs can be embedded: see [`Server`], and [`Cluster`] for several nodes in one
 //! process.
+//!
+//! ```
+//! let dir = std::env::temp_dir().join(format!("evenkeel-lib-doc-{}", std::process::id()));
+//! let config = evenkeel::Config {
+//!     dir: dir.clone(),
+//!     listen: "127.0.0.1:0".to_owned(), // any free port
+//!     peer_listen: "127.0.0.1:0".to_owned(),
+//!     http_listen: "127.0.0.1:0".to_owned(),
+//!     ..evenkeel::Config::default()
+//! };
+//! let server = evenkeel::Server::start(config)?;
+//! println!("redis-cli -p {}", server.addresses().client.port());
+//! server.stop();
+//! # std::fs::remove_dir_all(dir)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod client;
 pub mod config;
@@ -14,6 +30,6 @@ mod node;
 mod server;
 
 pub use config::{Config, Member};
-pub use embed::{Cluster, EmbedError};
+pub use embed::{Cluster, EmbedError, free_ports};
 pub use node::StartError;
 pub use server::{Addresses, Server, StartFailure};

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::dot::{Dot, DotRun};
 use super::interval_set::IntervalSet;
 use crate::codec::{DecodeError, Reader, put_varint};
@@ -13,7 +15,8 @@ use crate::id::ActorId;
 /// A set of dots, as intervals per actor.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Context {
-    actors: Vec<(ActorId, IntervalSet)>,
+    /// The dots of one event, or of one command, need no allocation.
+    actors: SmallVec<[(ActorId, IntervalSet); 1]>,
 }
 
 impl Context {
@@ -111,7 +114,7 @@ impl Context {
     /// The dots that are here and not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        let mut actors = Vec::new();
+        let mut actors = SmallVec::new();
         for (actor, set) in &self.actors {
             let left = match other.of(*actor) {
                 Some(taken) => set.difference(taken),
@@ -172,7 +175,7 @@ impl Context {
     pub fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         const WHAT: &str = "causal context";
         let count = input.count(11, WHAT)?;
-        let mut actors: Vec<(ActorId, IntervalSet)> = Vec::with_capacity(count);
+        let mut actors: SmallVec<[(ActorId, IntervalSet); 1]> = SmallVec::with_capacity(count);
         for _ in 0..count {
             let actor = ActorId(input.u64(WHAT)?);
             if actors.last().is_some_and(|(last, _)| *last >= actor) {

@@ -209,9 +209,10 @@ fn matching(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
         .replica()
         .keys()
         .filter(|(key, cells)| glob_match(args[1], key) && View::of(Some(*cells), wall).exists());
-    Ok(Reply::Array(
-        visible.map(|(key, _)| Reply::bulk(key.to_vec())).collect(),
-    ))
+    let mut keys: Vec<_> = visible.map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    let replies = keys.into_iter().map(|key| Reply::bulk(key.to_vec()));
+    Ok(Reply::Array(replies.collect()))
 }
 
 /// Counted as keys change; only what has expired and is not removed yet is looked at.

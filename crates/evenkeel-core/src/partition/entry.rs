@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::codec::{put_bytes, put_varint};
-use crate::types::{Cell, CellId, CellName, Deadline, Field, Key, Kind, Total};
+use crate::causality::Dot;
+use crate::types::{Cell, CellId, CellName, Chain, ChainId, Deadline, Field, Key, Kind, Total};
 
 /// The cells of one key. Most keys have one cell and pay for no map.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
-    One(CellName, Cell),
+    /// The string cell alone.
+    String(Cell),
+    /// Another cell alone.
+    One(Box<(CellName, Cell)>),
     Many(Box<Collection>),
 }
 
@@ -69,7 +72,7 @@ impl Marks {
 
     pub(super) fn of(id: &CellId, cell: &Cell) -> Self {
         Self {
-            digest: cell_digest(&id.key, &id.name, cell),
+            digest: cell_digest(&id.key, (id.name.kind, &id.name.field), cell),
             overlaid: cell.pre().is_some(),
             residue: cell.chains().iter().any(|chain| chain.is_dead()),
             intricate: !cell.chains().is_empty() || cell.pre().is_some(),
@@ -101,6 +104,31 @@ impl Facts {
 }
 
 impl Entry {
+    /// The entry of a key with one cell.
+    pub(super) fn new(name: CellName, cell: Cell) -> Self {
+        match name.kind {
+            Kind::String => Self::String(cell),
+            _ => Self::One(Box::new((name, cell))),
+        }
+    }
+
+    /// The only cell; nothing of a collection, whatever its size.
+    fn single(&self) -> Option<(Kind, &[u8], &Cell)> {
+        match self {
+            Self::String(cell) => Some((Kind::String, b"", cell)),
+            Self::One(one) => Some((one.0.kind, &one.0.field, &one.1)),
+            Self::Many(_) => None,
+        }
+    }
+
+    fn single_mut(&mut self, name: &CellName) -> Option<&mut Cell> {
+        match self {
+            Self::String(cell) => (name.kind == Kind::String).then_some(cell),
+            Self::One(one) => (one.0 == *name).then_some(&mut one.1),
+            Self::Many(_) => None,
+        }
+    }
+
     pub(super) fn facts(&self) -> Facts {
         let cells = KeyCells(self);
         let live = cells.is_live();
@@ -117,16 +145,17 @@ impl Entry {
 
     /// Every cell, ascending by name.
     pub(super) fn cells(&self) -> impl Iterator<Item = (Kind, &[u8], &Cell)> {
-        let (one, many) = match self {
-            Self::One(name, cell) => (Some((name.kind, &*name.field, cell)), None),
-            Self::Many(collection) => (None, Some(collection.cells())),
+        let many = match self {
+            Self::Many(collection) => Some(collection.cells()),
+            Self::String(_) | Self::One(_) => None,
         };
-        one.into_iter().chain(many.into_iter().flatten())
+        self.single().into_iter().chain(many.into_iter().flatten())
     }
 
     pub(super) fn get(&self, kind: Kind, field: &[u8]) -> Option<&Cell> {
         match self {
-            Self::One(name, cell) => (name.kind == kind && *name.field == *field).then_some(cell),
+            Self::String(cell) => (kind == Kind::String).then_some(cell),
+            Self::One(one) => (one.0.kind == kind && *one.0.field == *field).then_some(&one.1),
             Self::Many(collection) => match kind {
                 Kind::Deadline => Some(&collection.deadline),
                 Kind::String => Some(&collection.string),
@@ -138,22 +167,26 @@ impl Entry {
 
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::One(_, cell) => cell.is_empty(),
+            Self::String(cell) => cell.is_empty(),
+            Self::One(one) => one.1.is_empty(),
             Self::Many(collection) => collection.len == 0,
         }
     }
 
     /// Whether it holds nothing but versions.
     pub(super) fn is_plain(&self) -> bool {
+        let plain = |cell: &Cell| cell.chains().is_empty() && cell.pre().is_none();
         match self {
-            Self::One(_, cell) => cell.chains().is_empty() && cell.pre().is_none(),
+            Self::String(cell) => plain(cell),
+            Self::One(one) => plain(&one.1),
             Self::Many(collection) => collection.intricate == 0,
         }
     }
 
     pub(super) fn digest(&self, key: &[u8]) -> u128 {
         match self {
-            Self::One(name, cell) => cell_digest(key, name, cell),
+            Self::String(cell) => cell_digest(key, (Kind::String, b""), cell),
+            Self::One(one) => cell_digest(key, (one.0.kind, &one.0.field), &one.1),
             Self::Many(collection) => collection.digest,
         }
     }
@@ -164,14 +197,12 @@ impl Entry {
         id: &CellId,
         change: impl FnOnce(&mut Cell) -> R,
     ) -> (R, Marks, Marks) {
-        if let Self::One(name, cell) = self
-            && *name == id.name
-        {
+        if let Some(cell) = self.single_mut(&id.name) {
             let before = Marks::of(id, cell);
             let result = change(cell);
             return (result, before, Marks::of(id, cell));
         }
-        if matches!(self, Self::One(..)) {
+        let Self::Many(collection) = self else {
             let mut cell = Cell::default();
             let result = change(&mut cell);
             let after = Marks::of(id, &cell);
@@ -179,34 +210,30 @@ impl Entry {
                 self.grow(&id.key).insert(id.name.clone(), cell, after);
             }
             return (result, Marks::NONE, after);
-        }
-        let Self::Many(collection) = self else {
-            unreachable!("a single cell was dealt with above");
         };
         let changed = collection.update(id, change);
         if collection.len == 1
             && let Some((name, cell)) = collection.take_last()
         {
-            *self = Self::One(name, cell);
+            *self = Self::new(name, cell);
         }
         changed
     }
 
     /// Turns a single cell into a collection that holds it.
     fn grow(&mut self, key: &Key) -> &mut Collection {
-        if let Self::One(name, cell) = self {
-            let id = CellId {
-                key: key.clone(),
-                name: name.clone(),
-            };
+        if let Some((kind, field, cell)) = self.single() {
+            let id = CellId::new(key, kind, field);
             let mut collection = Box::<Collection>::default();
             let marks = Marks::of(&id, cell);
-            collection.insert(id.name, std::mem::take(cell), marks);
+            collection.insert(id.name, cell.clone(), marks);
             *self = Self::Many(collection);
         }
         match self {
             Self::Many(collection) => collection,
-            Self::One(..) => unreachable!("it was just turned into a collection"),
+            Self::String(_) | Self::One(_) => {
+                unreachable!("it was just turned into a collection")
+            }
         }
     }
 
@@ -362,8 +389,11 @@ impl<'a> KeyCells<'a> {
                 let part = collection.part(kind).into_iter();
                 (None, Some(part.flat_map(|part| part.cells.iter())))
             }
-            Entry::One(name, cell) if name.kind == kind => (Some((&*name.field, cell)), None),
-            entry => (entry.get(kind, b"").map(|cell| (&b""[..], cell)), None),
+            Entry::Many(_) => (self.0.get(kind, b"").map(|cell| (&b""[..], cell)), None),
+            entry => {
+                let single = entry.single().filter(|single| single.0 == kind);
+                (single.map(|(_, field, cell)| (field, cell)), None)
+            }
         };
         let part = part.into_iter().flatten();
         inline
@@ -383,15 +413,19 @@ impl<'a> KeyCells<'a> {
             Entry::Many(collection) if kind.has_fields() => {
                 collection.part(kind).map_or(0, |part| part.live)
             }
-            Entry::One(name, cell) if name.kind == kind => usize::from(cell.is_live()),
-            entry => usize::from(entry.get(kind, b"").is_some_and(Cell::is_live)),
+            Entry::Many(_) => usize::from(self.0.get(kind, b"").is_some_and(Cell::is_live)),
+            entry => {
+                let single = entry.single().filter(|single| single.0 == kind);
+                usize::from(single.is_some_and(|(.., cell)| cell.is_live()))
+            }
         }
     }
 
     /// The kinds with live cells, ascending, the deadline register left out.
     pub fn live_kinds(self) -> impl Iterator<Item = Kind> {
         let (one, many) = match self.0 {
-            Entry::One(name, _) => (Some(name.kind), None),
+            Entry::String(_) => (Some(Kind::String), None),
+            Entry::One(one) => (Some(one.0.kind), None),
             Entry::Many(collection) => (
                 Some(Kind::String),
                 Some(collection.parts.iter().map(|p| p.kind)),
@@ -418,8 +452,9 @@ impl<'a> KeyCells<'a> {
     #[must_use]
     pub fn carried(self) -> Deadline {
         match self.0 {
-            Entry::One(name, _) if name.kind == Kind::Deadline => Deadline::NEVER,
-            Entry::One(_, cell) => cell.earliest_carried(),
+            Entry::String(cell) => cell.earliest_carried(),
+            Entry::One(one) if one.0.kind == Kind::Deadline => Deadline::NEVER,
+            Entry::One(one) => one.1.earliest_carried(),
             Entry::Many(collection) => collection.carried,
         }
     }
@@ -427,43 +462,54 @@ impl<'a> KeyCells<'a> {
 
 /// The digest of a cell: of what a reader can see, so of versions and live chains, not of overlays and residue,
 /// whose collection differs by replica (replication.md 11). Zero when nothing is to be seen.
-fn cell_digest(key: &[u8], name: &CellName, cell: &Cell) -> u128 {
-    if !cell.is_live() {
+///
+/// The sum over versions and chains of the hash of all that each one says, with texts taken in by their own hashes:
+/// this runs twice for each event and must copy no value.
+fn cell_digest(key: &[u8], (kind, field): (Kind, &[u8]), cell: &Cell) -> u128 {
+    let live = |chain: &&Chain| !chain.is_dead();
+    if cell.versions().is_empty() && !cell.chains().iter().any(|chain| live(&chain)) {
         return 0;
     }
-    let mut bytes = Vec::with_capacity(128);
-    put_bytes(&mut bytes, key);
-    bytes.push(name.kind.code());
-    put_bytes(&mut bytes, &name.field);
-    put_varint(&mut bytes, cell.versions().len() as u64);
+    let (key, kind, field) = (xxh3_64(key), u64::from(kind.code()), xxh3_64(field));
+    let mut sum = 0u128;
     for version in cell.versions() {
-        for word in [
-            version.dot.actor.0,
-            version.dot.n,
-            version.hlc.0,
-            version.deadline.0,
-        ] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        put_bytes(&mut bytes, &version.value);
+        let Dot { actor, n } = version.dot;
+        let [low, high] = halves(xxh3_128(&version.value));
+        let (hlc, deadline) = (version.hlc.0, version.deadline.0);
+        let said = [key, kind, field, actor.0, n, hlc, deadline, low, high];
+        sum = sum.wrapping_add(words_digest(said));
     }
-    for chain in cell.chains().iter().filter(|chain| !chain.is_dead()) {
-        for word in [
-            chain.id.actor.0,
-            chain.id.birth,
-            chain.top.n,
-            chain.base.n,
-            chain.hlc.0,
-            chain.deadline.0,
-        ] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        for total in [chain.top.total, chain.value()] {
-            match total {
-                Total::Int(value) => bytes.extend_from_slice(&value.to_le_bytes()),
-                Total::Float(value) => bytes.extend_from_slice(&value.to_bits().to_le_bytes()),
-            }
-        }
+    for chain in cell.chains().iter().filter(live) {
+        let ChainId { actor, birth } = chain.id;
+        let (top, base) = (chain.top.n, chain.base.n);
+        let [low, high] = halves(bits(chain.top.total));
+        let [left_low, left_high] = halves(bits(chain.value()));
+        let (hlc, deadline) = (chain.hlc.0, chain.deadline.0);
+        let said = [
+            key, kind, field, actor.0, birth, top, base, hlc, deadline, low, high, left_low,
+            left_high,
+        ];
+        sum = sum.wrapping_add(words_digest(said));
     }
-    xxh3_128(&bytes)
+    sum
+}
+
+/// The hash of numbers at fixed places; versions and chains differ in how many they are.
+fn words_digest<const N: usize>(words: [u64; N]) -> u128 {
+    xxh3_128(words.map(u64::to_le_bytes).as_flattened())
+}
+
+const fn halves(number: u128) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = number.to_le_bytes();
+    [
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_le_bytes(rest),
+    ]
+}
+
+const fn bits(total: Total) -> u128 {
+    match total {
+        Total::Int(value) => value.cast_unsigned(),
+        Total::Float(value) => value.to_bits() as u128,
+    }
 }

@@ -33,7 +33,8 @@ impl DotIndex {
         self.len
     }
 
-    fn insert(&mut self, dot: Dot, target: Target) {
+    /// Indexes one dot.
+    pub(super) fn insert(&mut self, dot: Dot, target: Target) {
         let entries = self.actors.entry(dot.actor).or_default();
         if entries.back().is_none_or(|last| last.0 < dot.n) {
             entries.push_back((dot.n, target));

@@ -29,7 +29,7 @@ pub use replica::Replica;
 use bytes::Bytes;
 
 use crate::bug::Bug;
-use crate::causality::{Clock, Context, Observed};
+use crate::causality::{Clock, Context, DotRun, Observed};
 use crate::codec::DecodeError;
 use crate::event::Batch;
 use crate::id::{ActorId, NodeId};
@@ -67,7 +67,7 @@ impl Partition {
             actor,
             next: 1,
             clock: Clock::default(),
-            replica: Replica::new(settings.switches),
+            replica: Replica::new(settings.switches, actor.0),
             durable: Context::default(),
             peers: peers::Peers::new(&settings.members, settings.me),
             pending: pending::Pending::default(),
@@ -330,9 +330,7 @@ impl Partition {
                 effects.push(Effect::Observe(Observation::ClockAhead { from, stamp }));
             }
         }
-        let before = self.replica.context().clone();
-        self.apply_batch(batch);
-        let dots = self.replica.context().difference(&before);
+        let dots = self.apply_batch(batch);
         if !dots.is_empty() {
             effects.push(Effect::Persist {
                 record: frame,
@@ -343,16 +341,21 @@ impl Partition {
         }
     }
 
-    fn apply_batch(&mut self, batch: Batch) {
-        let dots = crate::causality::DotRun {
+    /// Applies a batch; gives the dots that were new.
+    fn apply_batch(&mut self, batch: Batch) -> Context {
+        let mut new = Context::default();
+        let dots = DotRun {
             actor: batch.actor,
             first: batch.first,
             last: u64::MAX,
         }
         .dots();
         for (dot, op) in dots.zip(batch.ops) {
-            self.replica.apply(dot, op);
+            if self.replica.apply(dot, op) && self.replica.context().contains(dot) {
+                new.insert(dot);
+            }
         }
+        new
     }
 
     fn made_durable(&mut self, now: Now, dots: &Context, effects: &mut Vec<Effect>) {

@@ -75,7 +75,7 @@ impl Knowledge<'_> {
         // Absent and known: it was dead here and already collected. Absent and unknown: residue, the increment
         // is still on its way.
         if cell.chain(reset.chain).is_some() || !self.knows(id, cell, witness) {
-            cell.chain_mut(reset.chain).apply_reset(reset.upto, by);
+            cell.change_chain(reset.chain, |chain| chain.apply_reset(reset.upto, by));
         }
         if self.switches.breaks(Bug::M9) {
             cell.retain_chains(|chain| !chain.is_dead());
@@ -92,8 +92,10 @@ impl Knowledge<'_> {
 }
 
 impl Replica {
-    pub(super) fn new(switches: Switches) -> Self {
+    /// An empty replica; `seed` must not be known to clients.
+    pub(super) fn new(switches: Switches, seed: u64) -> Self {
         Self {
+            store: Store::new(seed),
             switches,
             ..Self::default()
         }
@@ -123,7 +125,7 @@ impl Replica {
         self.store.key(key)
     }
 
-    /// Every key of which anything is held, ascending.
+    /// Every key of which anything is held, in no order that means anything.
     pub fn keys(&self) -> impl Iterator<Item = (&Key, KeyCells<'_>)> {
         self.store.keys()
     }
@@ -227,7 +229,7 @@ impl Replica {
             Op::RangeDel(del) => self.apply_range(dot, del),
         };
         if !dotless {
-            self.settle(&std::iter::once(dot).collect(), target);
+            self.settle_one(dot, target);
         }
         self.context.join(&overwritten);
         true
@@ -311,8 +313,8 @@ impl Replica {
                     actor: dot.actor,
                     birth,
                 };
-                cell.chain_mut(chain)
-                    .extend(Mark { n: dot.n, total }, hlc, deadline);
+                let mark = Mark { n: dot.n, total };
+                cell.change_chain(chain, |chain| chain.extend(mark, hlc, deadline));
             }
         });
         Target::Cell(id)
@@ -358,6 +360,16 @@ impl Replica {
                 .for_each(|(range, mask)| self.masks.add(range, mask));
         }
         Target::Range(Box::new(del))
+    }
+
+    /// Takes a dot into the context once its effect is in, and out of the overlays.
+    fn settle_one(&mut self, dot: Dot, target: Target) {
+        if self.store.overlaid().is_empty() && self.masks.is_empty() {
+            self.context.insert(dot);
+            self.index.insert(dot, target);
+        } else {
+            self.settle(&std::iter::once(dot).collect(), target);
+        }
     }
 
     /// Takes dots into the context once their effect is in, and out of the overlays.

@@ -5,17 +5,27 @@
 //! keys with a live cell other than the deadline register; `expiring` names each key of which something may expire,
 //! under a deadline that is never too late.
 
-use std::collections::btree_map::Entry as MapEntry;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeSet;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as TableEntry;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::{Entry, Facts, KeyCells, Marks};
 use crate::types::{Cell, CellId, Deadline, Key, Kind, Range};
 
+/// After a range delete the table may have room for this many times what it holds.
+const SPARE_MAX: usize = 8;
+
 /// All cells of a replica.
+///
+/// Keys are hashed, because commands name them and a tree of a million keys costs a cache miss per comparison. The
+/// few exchanges that need an order sort what they found: the table's order depends on its history.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Store {
-    keys: BTreeMap<Key, Entry>,
+    keys: HashTable<Box<Held>>,
+    /// Not to be guessed from outside, so that nobody can choose keys that collide.
+    seed: u64,
     digest: u128,
     overlaid: BTreeSet<CellId>,
     residue: BTreeSet<CellId>,
@@ -23,7 +33,27 @@ pub(super) struct Store {
     expiring: BTreeSet<(Deadline, Key)>,
 }
 
+/// A key and what is held of it. One allocation, so that the table's empty places cost a pointer each.
+#[derive(Clone, Debug)]
+struct Held {
+    key: Key,
+    entry: Entry,
+}
+
 impl Store {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            ..Self::default()
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = xxh3_64_with_seed(key, self.seed);
+        let held = self.keys.find(hash, |held| *held.key == *key);
+        held.map(|held| &held.entry)
+    }
+
     pub(super) const fn digest(&self) -> u128 {
         self.digest
     }
@@ -49,16 +79,18 @@ impl Store {
     }
 
     pub(super) fn get(&self, id: &CellId) -> Option<&Cell> {
-        self.keys.get(&id.key)?.get(id.name.kind, &id.name.field)
+        self.find(&id.key)?.get(id.name.kind, &id.name.field)
     }
 
     pub(super) fn key(&self, key: &[u8]) -> Option<KeyCells<'_>> {
-        self.keys.get(key).map(KeyCells)
+        self.find(key).map(KeyCells)
     }
 
-    /// Every key, ascending.
+    /// Every key, in no order that means anything.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, KeyCells<'_>)> {
-        self.keys.iter().map(|(key, entry)| (key, KeyCells(entry)))
+        self.keys
+            .iter()
+            .map(|held| (&held.key, KeyCells(&held.entry)))
     }
 
     pub(super) fn key_count(&self) -> usize {
@@ -67,75 +99,85 @@ impl Store {
 
     /// Every cell, ascending.
     pub(super) fn cells(&self) -> impl Iterator<Item = (CellId, &Cell)> {
-        self.keys.iter().flat_map(|(key, entry)| {
-            entry
-                .cells()
-                .map(|(kind, field, cell)| (CellId::new(key, kind, field), cell))
+        let mut keys: Vec<&Held> = self.keys.iter().map(|held| &**held).collect();
+        keys.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        keys.into_iter().flat_map(|held| {
+            let cells = held.entry.cells();
+            cells.map(|(kind, field, cell)| (CellId::new(&held.key, kind, field), cell))
         })
     }
 
     /// The names of the cells in `range`, ascending.
     pub(super) fn ids_in(&self, range: &Range) -> Vec<CellId> {
-        self.entries_in(range)
-            .flat_map(|(key, entry)| ids_of(range, key, entry))
-            .collect()
+        let found = self.entries_in(range);
+        sorted(found.flat_map(|held| ids_of(range, &held.key, &held.entry)))
     }
 
     /// The names of the cells in `range` that hold more than versions, and of some that do not, ascending.
     pub(super) fn intricate_in(&self, range: &Range) -> Vec<CellId> {
-        self.entries_in(range)
-            .filter(|(_, entry)| !entry.is_plain())
-            .flat_map(|(key, entry)| ids_of(range, key, entry))
-            .collect()
+        let found = self.entries_in(range).filter(|held| !held.entry.is_plain());
+        sorted(found.flat_map(|held| ids_of(range, &held.key, &held.entry)))
     }
 
     /// Whether a cell in `range` lives.
     pub(super) fn any_live_in(&self, range: &Range) -> bool {
-        self.entries_in(range).any(|(key, entry)| {
-            entry
-                .cells()
-                .any(|(kind, field, cell)| cell.is_live() && range.covers(key, kind, field))
+        self.entries_in(range).any(|held| {
+            let mut cells = held.entry.cells();
+            cells.any(|(kind, field, cell)| cell.is_live() && range.covers(&held.key, kind, field))
         })
     }
 
-    fn entries_in(&self, range: &Range) -> impl Iterator<Item = (&Key, &Entry)> {
-        let (from, to) = match range {
-            Range::Key(key) | Range::Fields { key, .. } => (key, Bound::Included(key)),
+    /// The keys that a range reaches into, in no order that means anything. A range of keys looks at every key:
+    /// there are few such ranges, and they are mostly all keys.
+    fn entries_in(&self, range: &Range) -> impl Iterator<Item = &Held> {
+        let (one, many) = match range {
+            Range::Key(key) | Range::Fields { key, .. } => {
+                let hash = xxh3_64_with_seed(key, self.seed);
+                (self.keys.find(hash, |held| held.key == *key), None)
+            }
             Range::Keys { from, to } => {
-                (from, to.as_ref().map_or(Bound::Unbounded, Bound::Excluded))
+                let held = self.keys.iter().filter(move |held| {
+                    held.key >= *from && to.as_ref().is_none_or(|to| held.key < *to)
+                });
+                (None, Some(held))
             }
         };
-        // An inverted range, which only a faulty peer can send, is empty instead of a panic.
-        let sound = !matches!(to, Bound::Excluded(to) if from >= to);
-        let bounds = if sound {
-            (Bound::Included(from), to)
-        } else {
-            (Bound::Included(from), Bound::Included(from))
-        };
-        self.keys.range::<Key, _>(bounds).filter(move |_| sound)
+        one.into_iter()
+            .chain(many.into_iter().flatten())
+            .map(|held| &**held)
     }
 
     /// Changes one cell, creating and dropping it as needed, and keeps the digest and the marks right.
     pub(super) fn update<R>(&mut self, id: &CellId, change: impl FnOnce(&mut Cell) -> R) -> R {
-        let (result, marks, facts) = match self.keys.entry(id.key.clone()) {
-            MapEntry::Vacant(vacant) => {
+        let seed = self.seed;
+        let found = self.keys.entry(
+            xxh3_64_with_seed(&id.key, seed),
+            |held| held.key == id.key,
+            |held| xxh3_64_with_seed(&held.key, seed),
+        );
+        let (result, marks, facts) = match found {
+            TableEntry::Vacant(vacant) => {
                 let mut cell = Cell::default();
                 let result = change(&mut cell);
                 let after = Marks::of(id, &cell);
                 let mut known = Facts::NONE;
                 if !cell.is_empty() {
-                    known = vacant.insert(Entry::One(id.name.clone(), cell)).facts();
+                    let entry = Entry::new(id.name.clone(), cell);
+                    known = entry.facts();
+                    let key = id.key.clone();
+                    vacant.insert(Box::new(Held { key, entry }));
                 }
                 (result, (Marks::NONE, after), (Facts::NONE, known))
             }
-            MapEntry::Occupied(mut occupied) => {
-                let known = occupied.get().facts();
-                let (result, before, after) = occupied.get_mut().update(id, change);
-                let now = if occupied.get().is_empty() {
+            TableEntry::Occupied(mut occupied) => {
+                let entry = &mut occupied.get_mut().entry;
+                let known = entry.facts();
+                let (result, before, after) = entry.update(id, change);
+                let now = if entry.is_empty() {
                     occupied.remove();
                     Facts::NONE
                 } else {
-                    occupied.get().facts()
+                    entry.facts()
                 };
                 (result, (before, after), (known, now))
             }
@@ -169,10 +211,11 @@ impl Store {
 
     /// Files a key under its true deadline: the one it stands under may be too early.
     pub(super) fn refile(&mut self, key: &Key) {
-        if let Some(entry) = self.keys.get_mut(key) {
-            let before = entry.facts();
-            entry.recount_carried();
-            let after = entry.facts();
+        let hash = xxh3_64_with_seed(key, self.seed);
+        if let Some(held) = self.keys.find_mut(hash, |held| held.key == *key) {
+            let before = held.entry.facts();
+            held.entry.recount_carried();
+            let after = held.entry.facts();
             self.account_key(key, before, after);
         }
     }
@@ -181,20 +224,34 @@ impl Store {
     /// knows that all of them are dead. Gives the keys that need a closer look.
     pub(super) fn drop_plain_keys(&mut self, range: &Range) -> Vec<Key> {
         if matches!(range, Range::Fields { .. }) {
-            return self.entries_in(range).map(|(key, _)| key.clone()).collect();
+            let found = self.entries_in(range);
+            return found.map(|held| held.key.clone()).collect();
         }
         let (plain, intricate): (Vec<_>, Vec<_>) = self
             .entries_in(range)
-            .map(|(key, entry)| (key.clone(), entry.is_plain()))
+            .map(|held| (held.key.clone(), held.entry.is_plain()))
             .partition(|entry| entry.1);
+        let seed = self.seed;
         for (key, _) in plain {
-            if let Some(entry) = self.keys.remove(&key) {
-                self.digest = self.digest.wrapping_sub(entry.digest(&key));
-                self.account_key(&key, entry.facts(), Facts::NONE);
+            let hash = xxh3_64_with_seed(&key, seed);
+            if let Ok(found) = self.keys.find_entry(hash, |held| held.key == key) {
+                let (held, _) = found.remove();
+                self.digest = self.digest.wrapping_sub(held.entry.digest(&key));
+                self.account_key(&key, held.entry.facts(), Facts::NONE);
             }
+        }
+        if self.keys.len() < self.keys.capacity() / SPARE_MAX {
+            self.keys
+                .shrink_to_fit(|held| xxh3_64_with_seed(&held.key, seed));
         }
         intricate.into_iter().map(|entry| entry.0).collect()
     }
+}
+
+fn sorted(ids: impl Iterator<Item = CellId>) -> Vec<CellId> {
+    let mut ids: Vec<CellId> = ids.collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// The names of the cells of one key in `range`, ascending.
@@ -223,6 +280,6 @@ fn mark(set: &mut BTreeSet<CellId>, id: &CellId, before: bool, after: bool) {
 
 /// The kinds that `key` has cells of, ascending.
 pub(super) fn kinds_of(store: &Store, key: &Key) -> BTreeSet<Kind> {
-    let cells = store.keys.get(key).into_iter().flat_map(Entry::cells);
+    let cells = store.find(key).into_iter().flat_map(Entry::cells);
     cells.map(|(kind, ..)| kind).collect()
 }

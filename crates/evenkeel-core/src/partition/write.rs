@@ -11,7 +11,7 @@ use super::store::kinds_of;
 use super::{Effect, Partition, Write};
 use crate::bug::Bug;
 use crate::causality::{Context, Dot, Hlc};
-use crate::event::{Inc, Op, Put, RangeDel, Rem};
+use crate::event::{Inc, Observed, Op, Put, RangeDel, Rem};
 use crate::limits::RANGE_RESETS_BYTES_MAX;
 use crate::message::Note;
 use crate::time::{Now, WallMs};
@@ -134,7 +134,7 @@ impl Partition {
             hlc,
             value,
             deadline,
-            rem: rem.into(),
+            rem,
             resets,
         })
     }
@@ -144,11 +144,7 @@ impl Partition {
         if rem.is_empty() && resets.is_empty() {
             return None;
         }
-        Some(Op::Rem(Rem {
-            cell,
-            rem: rem.into(),
-            resets,
-        }))
+        Some(Op::Rem(Rem { cell, rem, resets }))
     }
 
     fn inc(
@@ -287,7 +283,7 @@ impl Partition {
 }
 
 /// What a write to a cell observes there: its live versions, and how far its live chains have come.
-fn seen_of(cell: &Cell) -> (Vec<Dot>, Vec<Reset>) {
+fn seen_of(cell: &Cell) -> (Observed, Vec<Reset>) {
     let rem = cell.versions().iter().map(|version| version.dot).collect();
     let resets = cell
         .chains()

@@ -3,7 +3,7 @@
 //! Invariants: versions ascend by dot, chains by id; concurrent versions (siblings) are all kept, so that the
 //! state stays a function of the events applied (replication.md 3.3, trap F8). The winner is chosen at read.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::counter::{Chain, ChainId};
 use crate::causality::{Context, Dot, Hlc};
@@ -57,59 +57,86 @@ pub struct Version {
 /// The live versions of a cell; nearly always one.
 pub type Versions = SmallVec<[Version; 1]>;
 
-/// A cell's state.
-#[derive(Clone, Default, Debug)]
-pub struct Cell {
-    versions: Versions,
-    rest: Option<Box<Rest>>,
+/// A cell's state. As large as one version, which is what nearly every cell of a large store holds.
+#[derive(Clone, Debug)]
+pub struct Cell(State);
+
+/// Invariant: `Rest` is neither what `One` can say nor empty.
+#[derive(Clone, Debug)]
+enum State {
+    /// One version and nothing else.
+    One(Version),
+    /// Everything else; nothing at all without a box.
+    Rest(Option<Box<Rest>>),
 }
+
+const _: () = assert!(
+    size_of::<Cell>() == size_of::<Version>(),
+    "a cell's form hides in a pointer that is never null"
+);
 
 /// What most cells do not have.
 #[derive(Clone, Default, Debug)]
 struct Rest {
+    versions: Versions,
     chains: Vec<Chain>,
     /// Dots of this cell known dead, not arrived yet; never in the replica's context.
     pre: Context,
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self(State::Rest(None))
+    }
 }
 
 impl Cell {
     /// The live versions, ascending by dot.
     #[must_use]
     pub fn versions(&self) -> &[Version] {
-        &self.versions
+        match &self.0 {
+            State::One(version) => std::slice::from_ref(version),
+            State::Rest(rest) => rest.as_ref().map_or(&[], |rest| &rest.versions),
+        }
+    }
+
+    fn rest(&self) -> Option<&Rest> {
+        match &self.0 {
+            State::One(_) => None,
+            State::Rest(rest) => rest.as_deref(),
+        }
     }
 
     /// The counter chains, ascending by id, dead ones included.
     #[must_use]
     pub fn chains(&self) -> &[Chain] {
-        self.rest.as_ref().map_or(&[], |rest| &rest.chains)
+        self.rest().map_or(&[], |rest| &rest.chains)
     }
 
     /// The dots of this cell known dead that have not arrived, if any.
     #[must_use]
     pub fn pre(&self) -> Option<&Context> {
-        self.rest
-            .as_ref()
+        self.rest()
             .map(|rest| &rest.pre)
             .filter(|pre| !pre.is_empty())
     }
 
     /// Whether nothing at all is held: the cell can go.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.rest.is_none()
+    pub const fn is_empty(&self) -> bool {
+        matches!(self.0, State::Rest(None))
     }
 
     /// Whether a reader sees something: a version or a counter that is not fully reset.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        !self.versions.is_empty() || self.chains().iter().any(|chain| !chain.is_dead())
+        !self.versions().is_empty() || self.chains().iter().any(|chain| !chain.is_dead())
     }
 
     /// The version that reads show: the newest by (stamp, actor) (replication.md 4.5).
     #[must_use]
     pub fn winner(&self) -> Option<&Version> {
-        self.versions
+        self.versions()
             .iter()
             .max_by_key(|version| (version.hlc, version.dot))
     }
@@ -117,14 +144,17 @@ impl Cell {
     /// What a deadline register shows: the latest of its live versions (replication.md 5, Expiry).
     #[must_use]
     pub fn latest_deadline(&self) -> Option<Deadline> {
-        let deadlines = self.versions.iter().map(|v| Deadline::from_value(&v.value));
+        let deadlines = self
+            .versions()
+            .iter()
+            .map(|v| Deadline::from_value(&v.value));
         deadlines.max()
     }
 
     /// The earliest deadline that a live version or chain carries; never when none does.
     #[must_use]
     pub fn earliest_carried(&self) -> Deadline {
-        let versions = self.versions.iter().map(|version| version.deadline);
+        let versions = self.versions().iter().map(|version| version.deadline);
         let chains = self.chains().iter().filter(|chain| !chain.is_dead());
         versions
             .chain(chains.map(|chain| chain.deadline))
@@ -135,44 +165,78 @@ impl Cell {
     /// The greatest stamp among the live versions; zero when there is none.
     #[must_use]
     pub fn newest_hlc(&self) -> Hlc {
-        self.versions
+        self.versions()
             .iter()
             .map(|version| version.hlc)
             .max()
             .unwrap_or_default()
     }
 
-    fn rest_mut(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_default()
-    }
-
-    fn tidy(&mut self) {
-        if self
-            .rest
-            .as_ref()
-            .is_some_and(|rest| rest.chains.is_empty() && rest.pre.is_empty())
-        {
-            self.rest = None;
-        }
+    /// Changes it in its long form, and goes back to the shortest.
+    fn change<R>(&mut self, change: impl FnOnce(&mut Rest) -> R) -> R {
+        let mut rest = match std::mem::take(self).0 {
+            State::One(version) => Box::new(Rest {
+                versions: smallvec![version],
+                ..Rest::default()
+            }),
+            State::Rest(rest) => rest.unwrap_or_default(),
+        };
+        let result = change(&mut rest);
+        let bare = rest.chains.is_empty() && rest.pre.is_empty();
+        self.0 = if bare && rest.versions.len() <= 1 {
+            let one = rest.versions.pop();
+            one.map_or(State::Rest(None), State::One)
+        } else {
+            State::Rest(Some(rest))
+        };
+        result
     }
 
     /// Adds a version at its place.
     pub fn insert_version(&mut self, version: Version) {
-        match self.versions.binary_search_by_key(&version.dot, |v| v.dot) {
-            Ok(at) => self.versions[at] = version,
-            Err(at) => self.versions.insert(at, version),
+        match &mut self.0 {
+            State::Rest(None) => self.0 = State::One(version),
+            State::One(one) if one.dot == version.dot => *one = version,
+            State::One(_) | State::Rest(_) => self.change(|rest| {
+                match rest.versions.binary_search_by_key(&version.dot, |v| v.dot) {
+                    Ok(at) => rest.versions[at] = version,
+                    Err(at) => rest.versions.insert(at, version),
+                }
+            }),
         }
     }
 
     /// Drops the version `dot`; tells whether it was there.
     pub fn remove_version(&mut self, dot: Dot) -> bool {
-        let found = self.versions.binary_search_by_key(&dot, |v| v.dot);
-        found.map(|at| self.versions.remove(at)).is_ok()
+        let found = self.versions().binary_search_by_key(&dot, |v| v.dot);
+        let Ok(at) = found else {
+            return false;
+        };
+        self.drop_versions(|index, _| index == at);
+        true
     }
 
     /// Keeps the versions for which `keep` holds.
     pub fn retain_versions(&mut self, mut keep: impl FnMut(&Version) -> bool) {
-        self.versions.retain(|version| keep(version));
+        self.drop_versions(|_, version| !keep(version));
+    }
+
+    fn drop_versions(&mut self, mut goes: impl FnMut(usize, &Version) -> bool) {
+        match &self.0 {
+            State::One(version) => {
+                if goes(0, version) {
+                    self.0 = State::Rest(None);
+                }
+            }
+            State::Rest(None) => {}
+            State::Rest(Some(_)) => self.change(|rest| {
+                let mut index = 0;
+                rest.versions.retain(|version| {
+                    index += 1;
+                    !goes(index - 1, version)
+                });
+            }),
+        }
     }
 
     /// The chain `id`, if known.
@@ -185,47 +249,46 @@ impl Cell {
             .map(|at| &chains[at])
     }
 
-    /// The chain `id`; begun here when it is not known.
-    pub fn chain_mut(&mut self, id: ChainId) -> &mut Chain {
-        let chains = &mut self.rest_mut().chains;
-        let at = chains
-            .binary_search_by_key(&id, |chain| chain.id)
-            .unwrap_or_else(|at| {
-                chains.insert(at, Chain::unknown(id));
-                at
-            });
-        &mut chains[at]
+    /// Changes the chain `id`; begins it here when it is not known.
+    pub fn change_chain(&mut self, id: ChainId, change: impl FnOnce(&mut Chain)) {
+        self.change(|rest| {
+            let chains = &mut rest.chains;
+            let at = chains
+                .binary_search_by_key(&id, |chain| chain.id)
+                .unwrap_or_else(|at| {
+                    chains.insert(at, Chain::unknown(id));
+                    at
+                });
+            change(&mut chains[at]);
+        });
     }
 
     /// Keeps the chains for which `keep` holds.
     pub fn retain_chains(&mut self, keep: impl FnMut(&Chain) -> bool) {
-        if let Some(rest) = &mut self.rest {
-            rest.chains.retain(keep);
+        if !self.chains().is_empty() {
+            self.change(|rest| rest.chains.retain(keep));
         }
-        self.tidy();
     }
 
     /// Adds dots to the overlay. The caller has left out what is applied or void.
     pub fn add_pre(&mut self, dots: &Context) {
         if !dots.is_empty() {
-            self.rest_mut().pre.join(dots);
+            self.change(|rest| rest.pre.join(dots));
         }
     }
 
     /// Takes dots out of the overlay.
     pub fn remove_pre(&mut self, dots: &Context) {
-        if let Some(rest) = &mut self.rest {
-            rest.pre = rest.pre.difference(dots);
+        if self.pre().is_some() {
+            self.change(|rest| rest.pre = rest.pre.difference(dots));
         }
-        self.tidy();
     }
 
     /// Takes the whole overlay away.
     pub fn clear_pre(&mut self) {
-        if let Some(rest) = &mut self.rest {
-            rest.pre = Context::default();
+        if self.pre().is_some() {
+            self.change(|rest| rest.pre = Context::default());
         }
-        self.tidy();
     }
 
     /// The join of two states of this cell (replication.md 2.3). Overlays are the caller's business.
@@ -238,13 +301,13 @@ impl Cell {
         remote_knows: impl Fn(Dot) -> bool,
         knows: impl Fn(Dot) -> bool,
     ) {
-        let theirs = &remote.versions;
-        self.versions.retain(|mine| {
+        let theirs = remote.versions();
+        self.retain_versions(|mine| {
             theirs.binary_search_by_key(&mine.dot, |v| v.dot).is_ok() || !remote_knows(mine.dot)
         });
         for version in theirs {
             let held = self
-                .versions
+                .versions()
                 .binary_search_by_key(&version.dot, |v| v.dot)
                 .is_ok();
             if !held && !knows(version.dot) {
@@ -264,7 +327,7 @@ impl Cell {
         self.retain_chains(|mine| remote.chain(mine.id).is_some() || !remote_knows(mine.witness()));
         for chain in remote.chains() {
             if self.chain(chain.id).is_some() || !knows(chain.witness()) {
-                self.chain_mut(chain.id).join(chain);
+                self.change_chain(chain.id, |mine| mine.join(chain));
             }
         }
     }

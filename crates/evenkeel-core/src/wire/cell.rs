@@ -3,6 +3,8 @@
 //! Dots name their actor by its place in a table that both sides know (the context in the same frame, or the
 //! batch's own actor), counted from 1; 0 is followed by the 8 bytes of an actor outside the table.
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::causality::{Context, Dot, Hlc};
 use crate::codec::{DecodeError, Reader, put_bytes, put_varint};
 use crate::id::ActorId;
@@ -12,7 +14,7 @@ use crate::types::{
 };
 
 /// The actors that a frame can name by number.
-pub(super) struct Actors(Vec<ActorId>);
+pub(super) struct Actors(SmallVec<[ActorId; 1]>);
 
 impl Actors {
     pub(super) fn of(context: &Context) -> Self {
@@ -20,7 +22,7 @@ impl Actors {
     }
 
     pub(super) fn only(actor: ActorId) -> Self {
-        Self(vec![actor])
+        Self(smallvec![actor])
     }
 
     pub(super) fn put(&self, out: &mut Vec<u8>, actor: ActorId) {
@@ -334,7 +336,7 @@ pub(super) fn get_cell(input: &mut Reader<'_>, actors: &Actors) -> Result<Cell, 
         if cell.chains().last().is_some_and(|last| last.id >= chain.id) {
             return Err(input.error("chains of a cell", "chains do not ascend"));
         }
-        *cell.chain_mut(chain.id) = chain;
+        cell.change_chain(chain.id, |held| *held = chain);
     }
     Ok(cell)
 }

@@ -3,6 +3,8 @@
 //! A batch is `[first dot number][count][base stamp, 8 bytes]` and its events, each
 //! `[flags][cell or range][stamp - base][deadline][observed dots][resets][value or total or context]`.
 
+use std::ops::Range;
+
 use super::cell::{
     Actors, Numbers, get_cell_id, get_deadline, get_key, get_name, get_range, get_value, number,
     put_cell_id, put_name, put_range, put_total,
@@ -32,6 +34,11 @@ const IS_FLOAT: u8 = 1 << 6;
 /// without this bound a frame of one long key and a million small events would grow a thousandfold when it is read.
 const SAME_KEY_BYTES_MAX: usize = 255;
 
+/// The longest numbers in front of a batch's events.
+const BODY_HEAD_BYTES_MAX: usize = 28;
+/// What a write takes besides its names and its value, mostly.
+const PUT_FIXED_BYTES: usize = 48;
+
 /// The greatest number of bytes one listed reset of a range delete can take.
 pub const RESET_BYTES_MAX: usize = KEY_BYTES_MAX + FIELD_BYTES_MAX + 64;
 
@@ -44,7 +51,8 @@ pub struct BatchEncoder {
     /// The first stamp of the batch; the others are written as differences to it.
     base: Option<Hlc>,
     ops: Vec<u8>,
-    key: Option<Box<[u8]>>,
+    /// Where in `ops` the key of the event before is; empty before the first one.
+    key: Range<usize>,
 }
 
 impl BatchEncoder {
@@ -57,7 +65,7 @@ impl BatchEncoder {
             count: 0,
             base: None,
             ops: Vec::new(),
-            key: None,
+            key: 0..0,
         }
     }
 
@@ -93,6 +101,9 @@ impl BatchEncoder {
     }
 
     fn push_put(&mut self, actors: &Actors, put: &Put) {
+        let (key, value) = (put.cell.key.len(), put.value.len());
+        self.ops
+            .reserve(key + put.cell.name.field.len() + value + PUT_FIXED_BYTES);
         self.push_cell(
             flags(KIND_PUT, put.deadline, &put.rem, &put.resets),
             &put.cell,
@@ -137,11 +148,13 @@ impl BatchEncoder {
     }
 
     fn push_cell(&mut self, flags: u8, cell: &CellId) {
-        let same = cell.key.len() <= SAME_KEY_BYTES_MAX && self.key.as_ref() == Some(&cell.key);
+        let before = (self.key.end > 0).then(|| &self.ops[self.key.clone()]);
+        let same = cell.key.len() <= SAME_KEY_BYTES_MAX && before == Some(&*cell.key);
         self.ops.push(flags | if same { SAME_KEY } else { 0 });
         if !same {
             put_bytes(&mut self.ops, &cell.key);
-            self.key = Some(cell.key.clone());
+            let end = self.ops.len();
+            self.key = end - cell.key.len()..end;
         }
         put_name(&mut self.ops, &cell.name);
     }
@@ -156,6 +169,11 @@ impl BatchEncoder {
         if deadline != Deadline::NEVER {
             put_varint(&mut self.ops, deadline.0);
         }
+    }
+
+    /// How long the body of the batch is, at most.
+    pub(super) fn bytes_max(&self) -> usize {
+        BODY_HEAD_BYTES_MAX + self.ops.len()
     }
 
     /// Appends the body of the batch.

@@ -39,6 +39,9 @@ pub enum Record {
     Note(Note),
 }
 
+/// The longest head of a frame.
+const HEAD_BYTES_MAX: usize = 23;
+
 fn put_head(out: &mut Vec<u8>, head: Head, kind: u8) {
     out.push(VERSION);
     out.push(kind);
@@ -71,7 +74,7 @@ impl BatchEncoder {
     /// The frame of the batch: what goes to the log and to every other member.
     #[must_use]
     pub fn into_frame(self, head: Head) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64);
+        let mut out = Vec::with_capacity(HEAD_BYTES_MAX + self.bytes_max());
         put_head(&mut out, head, DELTA);
         self.finish(&mut out);
         out

@@ -129,24 +129,30 @@ fn cell() -> Cell {
     }
     let id = |actor| ChainId { actor, birth: 2 };
     let mark = |n, total| Mark { n, total };
-    *cell.chain_mut(id(A)) = Chain {
-        top: mark(9, Total::Int(12)),
-        base: mark(4, Total::Int(5)),
-        reset_by: Some(Dot::new(B, 8)),
-        hlc: STAMP,
-        deadline: Deadline(77),
-        ..Chain::unknown(id(A))
-    };
-    *cell.chain_mut(id(B)) = Chain {
-        top: mark(20, Total::Float(-0.5)),
-        hlc: STAMP,
-        ..Chain::unknown(id(B))
-    };
-    *cell.chain_mut(id(OTHER)) = Chain {
-        base: mark(4, Total::Float(3.0)),
-        reset_by: Some(Dot::new(OTHER, 8)),
-        ..Chain::unknown(id(OTHER))
-    };
+    cell.change_chain(id(A), |chain| {
+        *chain = Chain {
+            top: mark(9, Total::Int(12)),
+            base: mark(4, Total::Int(5)),
+            reset_by: Some(Dot::new(B, 8)),
+            hlc: STAMP,
+            deadline: Deadline(77),
+            ..Chain::unknown(id(A))
+        }
+    });
+    cell.change_chain(id(B), |chain| {
+        *chain = Chain {
+            top: mark(20, Total::Float(-0.5)),
+            hlc: STAMP,
+            ..Chain::unknown(id(B))
+        }
+    });
+    cell.change_chain(id(OTHER), |chain| {
+        *chain = Chain {
+            base: mark(4, Total::Float(3.0)),
+            reset_by: Some(Dot::new(OTHER, 8)),
+            ..Chain::unknown(id(OTHER))
+        }
+    });
     cell
 }
 

@@ -1,7 +1,14 @@
 //! The command line: one binary, one subcommand per job. Exit status 0: done, 1: failed, 2: wrong use.
 
+mod dev;
+pub(crate) mod divergence;
+mod inspect;
+pub(crate) mod local;
 mod serve;
+pub(crate) mod table;
+pub(crate) mod talk;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -24,17 +31,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole story with three real nodes: convergence, a partition, a killed node
+    Demo(crate::demo::Args),
+    /// Run a cluster on this machine, for development
+    Dev(dev::Args),
     /// Run one node
     Serve(serve::Args),
+    /// Show what every replica holds of a key, and why the winner won
+    Inspect(inspect::Args),
+    /// Show how far the replicas are apart, exactly
+    Divergence(divergence::Args),
     /// Put load on any Redis-protocol server and print throughput and latency
     Bench(crate::bench::Args),
+}
+
+/// Which node to ask.
+#[derive(Debug, clap::Args)]
+struct NodeArg {
+    /// The node to ask; it asks the others
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6379")]
+    node: String,
 }
 
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Demo(args) => crate::demo::run(&args),
+        Command::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Divergence(args) => divergence::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => crate::bench::run(args),
     };
     match done {
@@ -53,3 +80,13 @@ pub(crate) fn run() -> ExitCode {
 fn fail(text: &str) {
     eprintln!("evenkeel: {text}");
 }
+
+/// Writes to standard output.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,9 @@ pub(super) struct Args {
     /// Allow EK.FAULT: for tests and demonstrations only
     #[arg(long)]
     fault_injection: bool,
+    /// Stop when standard input closes: how `demo` and `dev` leave nothing behind, however they end
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
 }
 
 impl Args {
@@ -94,13 +97,14 @@ pub(super) fn run(args: Args) -> Result<()> {
         // A line that cannot be written would otherwise be reported on standard error too, and that panics.
         .log_internal_errors(false)
         .init();
+    let until_stdin_closes = args.until_stdin_closes;
     let config = args.into_config()?;
     // Before clients can connect: whoever sees the node serve may also end it cleanly.
     let signals = Signals::register()?;
     let server = Server::start(config)?;
     let addresses = server.addresses();
     tracing::info!(client = %addresses.client, peer = %addresses.peer, http = %addresses.http, "serving");
-    signals.wait();
+    signals.wait(until_stdin_closes)?;
     tracing::info!("stopping");
     server.stop();
     Ok(())
@@ -132,12 +136,24 @@ impl Signals {
         })
     }
 
-    fn wait(mut self) {
+    fn wait(mut self, until_stdin_closes: bool) -> Result<()> {
+        let (closed, stdin_closed) = tokio::sync::oneshot::channel();
+        if until_stdin_closes {
+            std::thread::Builder::new()
+                .name("stdin".to_owned())
+                .spawn(move || {
+                    // Whatever comes is ignored; an error is an end as well.
+                    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                    let _ = closed.send(());
+                })?;
+        }
         self.runtime.block_on(async {
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
+                _ = stdin_closed, if until_stdin_closes => {}
             }
         });
+        Ok(())
     }
 }

@@ -18,8 +18,8 @@ use crate::node::{Node, Topology};
 const AWAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// The longest wait that can be asked for.
 const AWAIT_MAX: Duration = Duration::from_secs(3600);
-/// How long a replica may take to describe a cell.
-const INSPECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a replica may take to describe a cell; longer than a link may be silent before it counts as down.
+const INSPECT_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The longest delay that can be injected, in milliseconds.
 const DELAY_MS_MAX: u64 = 60_000;
 

@@ -11,8 +11,11 @@ use super::{Node, Topology};
 /// The contexts of one node, by partition.
 type Contexts = BTreeMap<PartitionId, Context>;
 
-/// How long a node may take to say what it holds.
-const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a node may take to say what it holds: longer than a link may be silent before it counts as down, so that
+/// a slow link is waited for and a dead one is not.
+const ASK_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// The same near the end of a wait: even a wait of no time asks once.
+const ASK_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -34,21 +37,24 @@ impl Node {
             .collect()
     }
 
-    async fn contexts_of(&self, node: NodeId) -> Option<Contexts> {
+    async fn contexts_of(&self, node: NodeId, limit: Duration) -> Option<Contexts> {
         if node == self.topology.me {
             return Some(self.own_contexts());
         }
-        self.ask_contexts(node, ASK_TIMEOUT)
+        self.ask_contexts(node, limit)
             .await
             .ok()
             .map(|contexts| contexts.into_iter().collect())
     }
 
     /// What every node holds, as far as it can be reached now.
-    async fn all_contexts(&self) -> BTreeMap<NodeId, Contexts> {
+    async fn all_contexts(&self, limit: Duration) -> BTreeMap<NodeId, Contexts> {
         let mut all = BTreeMap::new();
         let nodes: Vec<NodeId> = self.topology.nodes().collect();
-        let asked: Vec<_> = nodes.iter().map(|node| self.contexts_of(*node)).collect();
+        let asked: Vec<_> = nodes
+            .iter()
+            .map(|node| self.contexts_of(*node, limit))
+            .collect();
         for (node, contexts) in nodes.into_iter().zip(join_all(asked).await) {
             all.extend(contexts.map(|contexts| (node, contexts)));
         }
@@ -57,7 +63,7 @@ impl Node {
 
     /// For each ordered pair of nodes, how many events the second one lacks in the partitions that both hold.
     pub(crate) async fn divergence(&self, only: Option<PartitionId>) -> Vec<PairGap> {
-        let all = self.all_contexts().await;
+        let all = self.all_contexts(ASK_TIMEOUT).await;
         let mut gaps = Vec::new();
         for from in self.topology.nodes() {
             for to in self.topology.nodes().filter(|to| *to != from) {
@@ -78,7 +84,10 @@ impl Node {
         let mut target = Contexts::new();
         let mut heard: Vec<NodeId> = Vec::new();
         loop {
-            let all = self.all_contexts().await;
+            let left = until.saturating_duration_since(Instant::now());
+            let all = self
+                .all_contexts(left.clamp(ASK_TIMEOUT_MIN, ASK_TIMEOUT))
+                .await;
             for (node, contexts) in &all {
                 if !heard.contains(node) {
                     heard.push(*node);

@@ -61,7 +61,7 @@ impl History {
             }
         }
         for (id, chain) in self.chains(which) {
-            *cell.chain_mut(id) = chain;
+            cell.change_chain(id, |held| *held = chain);
         }
         knows.join(&removed.into_iter().collect());
         State { cell, knows }

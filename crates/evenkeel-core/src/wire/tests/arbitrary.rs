@@ -217,7 +217,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             .into_iter()
             .for_each(|version| cell.insert_version(version));
         for chain in chains {
-            *cell.chain_mut(chain.id) = chain;
+            cell.change_chain(chain.id, |held| *held = chain);
         }
         cell
     })
