@@ -8,7 +8,7 @@ use crate::support::{eventually, long, say};
 
 /// Equal again this soon after the heal; a binary without optimisation on a busy machine gets longer.
 const EQUAL_WITHIN: Duration =
-    Duration::from_millis(if cfg!(debug_assertions) { 4_000 } else { 1_000 });
+    Duration::from_millis(if cfg!(debug_assertions) { 8_000 } else { 1_000 });
 
 /// Cuts, writes on both sides for a while, heals, and checks everything.
 pub(crate) fn cut_write_heal(
