@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use evenkeel::{Config, Member, Server};
 use evenkeel_store::log::SyncPolicy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Flags of `evenkeel serve`; what is not given comes from the file, then from the defaults.
 #[derive(Debug, clap::Args)]
@@ -93,39 +94,66 @@ pub(super) fn run(args: Args) -> Result<()> {
                 .unwrap_or_else(|_| "info".into()),
         )
         .with_writer(std::io::stderr)
+        // A line that cannot be written would otherwise be reported on standard error too, and that panics.
+        .log_internal_errors(false)
         .init();
     let until_stdin_closes = args.until_stdin_closes;
     let config = args.into_config()?;
+    // Before clients can connect: whoever sees the node serve may also end it cleanly.
+    let signals = Signals::register()?;
     let server = Server::start(config)?;
     let addresses = server.addresses();
     tracing::info!(client = %addresses.client, peer = %addresses.peer, http = %addresses.http, "serving");
-    wait_for_end(until_stdin_closes)?;
+    signals.wait(until_stdin_closes)?;
     tracing::info!("stopping");
     server.stop();
     Ok(())
 }
 
-fn wait_for_end(until_stdin_closes: bool) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (closed, stdin_closed) = tokio::sync::oneshot::channel();
-    if until_stdin_closes {
-        std::thread::Builder::new()
-            .name("stdin".to_owned())
-            .spawn(move || {
-                // Whatever comes is ignored; an error is an end as well.
-                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-                let _ = closed.send(());
-            })?;
+/// SIGTERM and Ctrl-C, noticed from the moment of the registration on.
+struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn register() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (terminate, interrupt) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            )
+        };
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+        })
     }
-    runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            _ = stdin_closed, if until_stdin_closes => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+
+    fn wait(mut self, until_stdin_closes: bool) -> Result<()> {
+        let (closed, stdin_closed) = tokio::sync::oneshot::channel();
+        if until_stdin_closes {
+            std::thread::Builder::new()
+                .name("stdin".to_owned())
+                .spawn(move || {
+                    // Whatever comes is ignored; an error is an end as well.
+                    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                    let _ = closed.send(());
+                })?;
         }
-    })
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+                _ = stdin_closed, if until_stdin_closes => {}
+            }
+        });
+        Ok(())
+    }
 }

@@ -68,7 +68,8 @@ async fn link_once(node: &Arc<Node>, peer: NodeId, outbox: &Outbox) -> io::Resul
 }
 
 /// A peer that dials us while our link to it is up has only now begun to hear us again, or to send: what it missed
-/// of our adverts is told at once, so that the repair does not wait for the next one.
+/// of our adverts is told at once, and what we asked it for is asked again, since its answer went to a link that was
+/// down: the repair would otherwise wait for the next advert or for a time-out.
 async fn greet_again(
     node: &Node,
     peer: NodeId,
@@ -77,7 +78,7 @@ async fn greet_again(
 ) -> io::Result<()> {
     loop {
         outbox.called().await;
-        node.link_up(peer, incarnation);
+        node.link_renewed(peer, incarnation);
     }
 }
 

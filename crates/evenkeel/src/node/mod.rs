@@ -178,6 +178,17 @@ impl Node {
         self.end_turn();
     }
 
+    /// A peer has dialled anew while our link to it stayed up: answers that it owed us went with its former link.
+    pub(crate) fn link_renewed(&self, peer: NodeId, incarnation: ActorId) {
+        for id in self.held() {
+            self.with(id, |partition, now, effects| {
+                partition.handle(now, Input::PeerDown { peer }, effects);
+                partition.handle(now, Input::PeerUp { peer, incarnation }, effects);
+            });
+        }
+        self.end_turn();
+    }
+
     /// A peer's link is down.
     pub(crate) fn link_down(&self, peer: NodeId) {
         self.give_up_asking(peer);

@@ -121,7 +121,7 @@ fn a_forwarded_write_whose_member_falls_silent_is_in_doubt_and_not_repeated() {
     cluster.await_converged();
     // The first member in the table's order is asked; all are silenced, so that it is one of them.
     for member in &members {
-        cluster.nodes[*member].signal(Signal::STOP);
+        cluster.nodes[*member].freeze();
     }
     let since = Instant::now();
     let answer = client.run(&format!("INCR {key}"));

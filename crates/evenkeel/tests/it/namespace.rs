@@ -115,7 +115,7 @@ fn cluster(network: &Network) -> Cluster {
 }
 
 #[test]
-fn both_sides_of_dropped_packets_take_writes_and_are_equal_within_a_second_of_the_heal() {
+fn both_sides_of_dropped_packets_take_writes_and_are_equal_soon_after_the_heal() {
     let network = match Network::new(0) {
         Ok(network) => network,
         Err(why) => return skip(TEST, &why),

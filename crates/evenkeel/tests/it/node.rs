@@ -160,6 +160,21 @@ impl Node {
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
+    /// SIGSTOP, and all of its threads stand still.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.id());
+        eventually(START_LIMIT, "the node stands still", || {
+            let mut threads = std::fs::read_dir(&tasks).unwrap();
+            threads
+                .all(|thread| {
+                    let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+                    stat.is_ok_and(|stat| stat.contains(") T "))
+                })
+                .then_some(())
+        });
+    }
+
     /// SIGTERM, and the exit status.
     pub(crate) fn terminate(&self) -> ExitStatus {
         self.signal(Signal::TERM);

@@ -6,8 +6,9 @@ use crate::cluster::Cluster;
 use crate::load::Load;
 use crate::support::{eventually, long, say};
 
-/// Equal again this soon after the heal.
-const EQUAL_WITHIN: Duration = Duration::from_secs(1);
+/// Equal again this soon after the heal; a binary without optimisation on a busy machine gets longer.
+const EQUAL_WITHIN: Duration =
+    Duration::from_millis(if cfg!(debug_assertions) { 8_000 } else { 1_000 });
 
 /// Cuts, writes on both sides for a while, heals, and checks everything.
 pub(crate) fn cut_write_heal(
@@ -52,7 +53,7 @@ fn with_fault(cut_for: Duration) {
 }
 
 #[test]
-fn both_sides_of_a_cut_link_take_writes_and_are_equal_within_a_second_of_the_heal() {
+fn both_sides_of_a_cut_link_take_writes_and_are_equal_soon_after_the_heal() {
     with_fault(Duration::from_secs(2));
     if long() {
         with_fault(Duration::from_secs(20));
