@@ -132,6 +132,7 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             input.reserve(READ_BYTES);
         }
         let read = tokio::select! {
+            biased;
             read = next_bytes(&mut stream, &mut input) => read?,
             _ = stopping.changed() => return Ok(()),
         };
