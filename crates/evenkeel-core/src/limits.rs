@@ -35,8 +35,11 @@ pub const INDEX_ENTRIES_MAX: usize = 4 << 10;
 /// Requests that wait for acknowledgements, reads or freshness. Over it: refused as overloaded.
 pub const PENDING_MAX: usize = 64 << 10;
 
-/// An advert goes to every member at least this often while there is something to say.
+/// An advert goes to every member this long after the one that told of a change, and then after twice the time each,
+/// up to [`ADVERT_INTERVAL_MAX`]: repeated for members that missed it, seldom enough that idle partitions are quiet.
 pub const ADVERT_INTERVAL: Duration = Duration::from_millis(1_000);
+/// The longest time between two adverts: how late a gap is noticed when several in a row were lost on a live link.
+pub const ADVERT_INTERVAL_MAX: Duration = Duration::from_millis(16_000);
 /// After a change the next advert goes this soon: how fresh the divergence figures are.
 pub const ADVERT_AFTER_CHANGE: Duration = Duration::from_millis(250);
 /// How long a gap shown by an advert may close by itself (deltas on another link) before it is asked for.

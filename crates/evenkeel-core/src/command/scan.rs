@@ -101,7 +101,7 @@ impl Keyspace<'_> {
     pub fn scan(&self, from: u64, count: usize, filter: ScanFilter<'_>) -> ScanPage {
         let wanted = count.max(1);
         // The first `count` hashes and one more, which is where the next page begins.
-        let mut first: BinaryHeap<(u64, &Key)> = BinaryHeap::new();
+        let mut first: BinaryHeap<(u64, &[u8])> = BinaryHeap::new();
         for (key, _) in self.replica().keys() {
             let place = (hash(key), key);
             if place.0 < from {
@@ -125,7 +125,7 @@ impl Keyspace<'_> {
                 next: Some(next + 1),
                 keys: keys
                     .filter(|key| self.passes(key, filter))
-                    .cloned()
+                    .map(Key::from)
                     .collect(),
             };
         }
@@ -137,12 +137,12 @@ impl Keyspace<'_> {
             next,
             keys: keys
                 .filter(|key| self.passes(key, filter))
-                .cloned()
+                .map(Key::from)
                 .collect(),
         }
     }
 
-    fn passes(&self, key: &Key, filter: ScanFilter<'_>) -> bool {
+    fn passes(&self, key: &[u8], filter: ScanFilter<'_>) -> bool {
         let Some(kind) = View::of(self.replica().key(key), self.now().wall).kind() else {
             return false;
         };

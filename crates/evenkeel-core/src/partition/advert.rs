@@ -5,10 +5,10 @@
 
 use super::{Effect, Partition};
 use crate::id::{ActorId, NodeId};
-use crate::limits::{ADVERT_AFTER_CHANGE, ADVERT_INTERVAL};
+use crate::limits::{ADVERT_AFTER_CHANGE, ADVERT_INTERVAL, ADVERT_INTERVAL_MAX};
 use crate::message::{Advert, Message};
 use crate::observation::Observation;
-use crate::time::Now;
+use crate::time::{Duration, Now};
 
 impl Partition {
     fn advert(&self) -> Message {
@@ -21,7 +21,9 @@ impl Partition {
 
     /// Tells every reachable member, and sets the time of the next advert.
     pub(super) fn advertise(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        self.advert_due = now.instant + ADVERT_INTERVAL;
+        self.advert_due = now.instant + self.advert_interval;
+        let doubled = Duration(self.advert_interval.0 * 2);
+        self.advert_interval = doubled.min(ADVERT_INTERVAL_MAX);
         if self.peers.up().next().is_some() {
             self.send_all(&self.advert(), effects);
         }
@@ -34,30 +36,22 @@ impl Partition {
 
     /// The context or the durable context has changed: the next advert must not wait long.
     pub(super) fn changed(&mut self, now: Now) {
+        self.advert_interval = ADVERT_INTERVAL;
         self.advert_due = self.advert_due.min(now.instant + ADVERT_AFTER_CHANGE);
     }
 
     /// Members that wait for our acknowledgement hear of every change at once. Only of changes: adverts that were
     /// answered with adverts would multiply for as long as two members wait for each other.
     pub(super) fn acknowledge(&self, now: Now, effects: &mut Vec<Effect>) {
-        for (node, peer) in self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.up && peer.eager_until > now.instant)
-        {
-            debug_assert!(
-                peer.incarnation.is_some(),
-                "a link that is up has proved an incarnation"
-            );
+        for node in self.peers.eager(now.instant) {
             self.advertise_to(node, effects);
         }
     }
 
     /// A member asks for an advert, now and after each change of the next second.
     pub(super) fn advert_requested(&mut self, now: Now, from: NodeId, effects: &mut Vec<Effect>) {
-        if let Some(peer) = self.peers.get_mut(from) {
-            peer.eager_until = now.instant + ADVERT_INTERVAL;
-        }
+        self.peers
+            .acknowledge_until(from, now.instant + ADVERT_INTERVAL);
         self.advertise_to(from, effects);
     }
 
@@ -83,6 +77,11 @@ impl Partition {
             effects.push(Effect::Observe(Observation::DigestMismatch { peer: from }));
         }
         self.collect_soon(now);
+        if !self.replica.context().is_subset(&theirs) {
+            // It may have missed our last advert: it hears the next one as soon as if something had changed lately.
+            self.advert_interval = ADVERT_INTERVAL;
+            self.advert_due = self.advert_due.min(now.instant + ADVERT_INTERVAL);
+        }
         self.gap_shown(now, from, sender, &theirs);
     }
 }

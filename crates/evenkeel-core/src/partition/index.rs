@@ -20,6 +20,9 @@ pub(super) enum Target {
     Range(Box<RangeDel>),
 }
 
+/// After a collection there may be room for this many times what is left.
+const SPARE_MAX: usize = 4;
+
 /// Targets by dot.
 #[derive(Clone, Default, Debug)]
 pub(super) struct DotIndex {
@@ -95,6 +98,10 @@ impl DotIndex {
                 let held = entries.len();
                 entries.retain(|entry| !numbers.contains(entry.0));
                 self.len -= held - entries.len();
+            }
+            // What a burst took is given back, but not what the next second needs again.
+            if entries.len() < entries.capacity() / SPARE_MAX {
+                entries.shrink_to(entries.len() * 2);
             }
             !entries.is_empty()
         });

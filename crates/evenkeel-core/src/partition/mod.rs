@@ -33,9 +33,10 @@ use crate::causality::{Clock, Context, DotRun, Observed};
 use crate::codec::DecodeError;
 use crate::event::Batch;
 use crate::id::{ActorId, NodeId};
+use crate::limits::ADVERT_INTERVAL;
 use crate::message::{Head, Message, Nonce, Note};
 use crate::observation::Observation;
-use crate::time::{Instant, Now};
+use crate::time::{Duration, Instant, Now};
 use crate::wire::{Record, decode, decode_record, encode};
 
 /// A replica and its exchanges with the other members.
@@ -56,6 +57,8 @@ pub struct Partition {
     snapshots: snapshot::Snapshots,
     nonces: u64,
     advert_due: Instant,
+    /// How long the next advert waits when nothing changes: doubled from one to the next.
+    advert_interval: Duration,
     collect_due: Option<Instant>,
 }
 
@@ -75,6 +78,7 @@ impl Partition {
             snapshots: snapshot::Snapshots::default(),
             nonces: 0,
             advert_due: Instant::default(),
+            advert_interval: ADVERT_INTERVAL,
             collect_due: None,
             settings,
         }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::causality::Context;
 use crate::id::{ActorId, NodeId};
 use crate::message::Advert;
@@ -41,6 +43,10 @@ impl Peer {
 #[derive(Clone, Default, Debug)]
 pub(super) struct Peers {
     peers: BTreeMap<NodeId, Peer>,
+    /// The members whose link is up, ascending: what each event asks for.
+    up: SmallVec<[NodeId; 4]>,
+    /// Never before the latest `eager_until`.
+    eager_until: Instant,
 }
 
 impl Peers {
@@ -48,6 +54,7 @@ impl Peers {
         let others = members.iter().filter(|node| **node != me);
         Self {
             peers: others.map(|node| (*node, Peer::default())).collect(),
+            ..Self::default()
         }
     }
 
@@ -65,9 +72,30 @@ impl Peers {
 
     /// The members whose link is up.
     pub(super) fn up(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.iter()
-            .filter(|(_, peer)| peer.up)
-            .map(|(node, _)| node)
+        self.up.iter().copied()
+    }
+
+    /// A member waits for our acknowledgement until then.
+    pub(super) fn acknowledge_until(&mut self, node: NodeId, until: Instant) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.eager_until = until;
+            self.eager_until = self.eager_until.max(until);
+        }
+    }
+
+    /// The reachable members that wait for our acknowledgement.
+    pub(super) fn eager(&self, now: Instant) -> impl Iterator<Item = NodeId> {
+        let any = self.eager_until > now;
+        let waits = move |peer: &Peer| peer.up && peer.eager_until > now;
+        self.up
+            .iter()
+            .copied()
+            .filter(move |node| any && self.peers.get(node).is_some_and(waits))
+    }
+
+    fn recount_up(&mut self) {
+        let up = self.peers.iter().filter(|(_, peer)| peer.up);
+        self.up = up.map(|(node, _)| *node).collect();
     }
 
     /// The member that this incarnation is of, if it is a present one.
@@ -88,11 +116,13 @@ impl Peers {
             }
             peer.up = true;
         }
+        self.recount_up();
     }
 
     pub(super) fn link_down(&mut self, node: NodeId) {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = false;
         }
+        self.recount_up();
     }
 }

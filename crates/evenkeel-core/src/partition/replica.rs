@@ -126,7 +126,7 @@ impl Replica {
     }
 
     /// Every key of which anything is held, in no order that means anything.
-    pub fn keys(&self) -> impl Iterator<Item = (&Key, KeyCells<'_>)> {
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8], KeyCells<'_>)> {
         self.store.keys()
     }
 

@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as TableEntry;
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::{Entry, Facts, KeyCells, Marks};
 use crate::types::{Cell, CellId, Deadline, Key, Kind, Range};
 
+/// Keys up to this length need no allocation of their own. Not more than a key's own allocation would take.
+const KEY_BYTES_INLINE: usize = 24;
 /// After a range delete the table may have room for this many times what it holds.
 const SPARE_MAX: usize = 8;
 
@@ -36,7 +39,8 @@ pub(super) struct Store {
 /// A key and what is held of it. One allocation, so that the table's empty places cost a pointer each.
 #[derive(Clone, Debug)]
 struct Held {
-    key: Key,
+    /// In place when it is short: a miss of the cache less for each look-up.
+    key: SmallVec<[u8; KEY_BYTES_INLINE]>,
     entry: Entry,
 }
 
@@ -87,10 +91,10 @@ impl Store {
     }
 
     /// Every key, in no order that means anything.
-    pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, KeyCells<'_>)> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&[u8], KeyCells<'_>)> {
         self.keys
             .iter()
-            .map(|held| (&held.key, KeyCells(&held.entry)))
+            .map(|held| (&*held.key, KeyCells(&held.entry)))
     }
 
     pub(super) fn key_count(&self) -> usize {
@@ -133,11 +137,11 @@ impl Store {
         let (one, many) = match range {
             Range::Key(key) | Range::Fields { key, .. } => {
                 let hash = xxh3_64_with_seed(key, self.seed);
-                (self.keys.find(hash, |held| held.key == *key), None)
+                (self.keys.find(hash, |held| *held.key == **key), None)
             }
             Range::Keys { from, to } => {
                 let held = self.keys.iter().filter(move |held| {
-                    held.key >= *from && to.as_ref().is_none_or(|to| held.key < *to)
+                    *held.key >= **from && to.as_ref().is_none_or(|to| *held.key < **to)
                 });
                 (None, Some(held))
             }
@@ -152,7 +156,7 @@ impl Store {
         let seed = self.seed;
         let found = self.keys.entry(
             xxh3_64_with_seed(&id.key, seed),
-            |held| held.key == id.key,
+            |held| *held.key == *id.key,
             |held| xxh3_64_with_seed(&held.key, seed),
         );
         let (result, marks, facts) = match found {
@@ -164,7 +168,7 @@ impl Store {
                 if !cell.is_empty() {
                     let entry = Entry::new(id.name.clone(), cell);
                     known = entry.facts();
-                    let key = id.key.clone();
+                    let key = SmallVec::from_slice(&id.key);
                     vacant.insert(Box::new(Held { key, entry }));
                 }
                 (result, (Marks::NONE, after), (Facts::NONE, known))
@@ -212,7 +216,7 @@ impl Store {
     /// Files a key under its true deadline: the one it stands under may be too early.
     pub(super) fn refile(&mut self, key: &Key) {
         let hash = xxh3_64_with_seed(key, self.seed);
-        if let Some(held) = self.keys.find_mut(hash, |held| held.key == *key) {
+        if let Some(held) = self.keys.find_mut(hash, |held| *held.key == **key) {
             let before = held.entry.facts();
             held.entry.recount_carried();
             let after = held.entry.facts();
@@ -225,16 +229,16 @@ impl Store {
     pub(super) fn drop_plain_keys(&mut self, range: &Range) -> Vec<Key> {
         if matches!(range, Range::Fields { .. }) {
             let found = self.entries_in(range);
-            return found.map(|held| held.key.clone()).collect();
+            return found.map(|held| Key::from(&*held.key)).collect();
         }
         let (plain, intricate): (Vec<_>, Vec<_>) = self
             .entries_in(range)
-            .map(|held| (held.key.clone(), held.entry.is_plain()))
+            .map(|held| (Key::from(&*held.key), held.entry.is_plain()))
             .partition(|entry| entry.1);
         let seed = self.seed;
         for (key, _) in plain {
             let hash = xxh3_64_with_seed(&key, seed);
-            if let Ok(found) = self.keys.find_entry(hash, |held| held.key == key) {
+            if let Ok(found) = self.keys.find_entry(hash, |held| *held.key == *key) {
                 let (held, _) = found.remove();
                 self.digest = self.digest.wrapping_sub(held.entry.digest(&key));
                 self.account_key(&key, held.entry.facts(), Facts::NONE);

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::cell::{
-    Actors, Numbers, get_cell_id, get_deadline, get_key, get_name, get_range, get_value, number,
+    Actors, Numbers, get_cell_id, get_deadline, get_name, get_range, get_value, number,
     put_cell_id, put_name, put_range, put_total,
 };
 use crate::causality::{Context, Dot, Hlc};
@@ -281,14 +281,14 @@ fn some(
     }
 }
 
-struct OpDecoder {
+struct OpDecoder<'a> {
     actors: Actors,
     base: Hlc,
-    key: Option<Box<[u8]>>,
+    key: Option<&'a [u8]>,
 }
 
-impl OpDecoder {
-    fn op(&mut self, input: &mut Reader<'_>) -> Result<Op, DecodeError> {
+impl<'a> OpDecoder<'a> {
+    fn op(&mut self, input: &mut Reader<'a>) -> Result<Op, DecodeError> {
         const WHAT: &str = "event flags";
         let flags = input.byte(WHAT)?;
         let allowed = match flags & KIND {
@@ -312,10 +312,10 @@ impl OpDecoder {
         }
     }
 
-    fn cell(&mut self, input: &mut Reader<'_>, flags: u8) -> Result<CellId, DecodeError> {
+    fn cell(&mut self, input: &mut Reader<'a>, flags: u8) -> Result<CellId, DecodeError> {
         if flags & SAME_KEY == 0 {
-            let key = get_key(input)?;
-            if key.len() <= SAME_KEY_BYTES_MAX && self.key.as_ref() == Some(&key) {
+            let key = input.bytes(KEY_BYTES_MAX, "key")?;
+            if key.len() <= SAME_KEY_BYTES_MAX && self.key == Some(key) {
                 return Err(input.error(
                     "key",
                     "it is the key of the event before, and was written again",
@@ -323,7 +323,7 @@ impl OpDecoder {
             }
             self.key = Some(key);
         }
-        let Some(key) = self.key.clone() else {
+        let Some(key) = self.key else {
             return Err(input.error(
                 "key",
                 "the first event cannot have the key of the one before",
@@ -333,7 +333,7 @@ impl OpDecoder {
             return Err(input.error("key", "so long a key is written in each event"));
         }
         Ok(CellId {
-            key,
+            key: key.into(),
             name: get_name(input)?,
         })
     }
@@ -371,7 +371,7 @@ impl OpDecoder {
         Ok((rem, resets))
     }
 
-    fn put(&mut self, input: &mut Reader<'_>, flags: u8) -> Result<Op, DecodeError> {
+    fn put(&mut self, input: &mut Reader<'a>, flags: u8) -> Result<Op, DecodeError> {
         let cell = self.cell(input, flags)?;
         let (hlc, deadline) = self.stamp(input, flags)?;
         let (rem, resets) = self.observed(input, flags)?;
@@ -385,7 +385,7 @@ impl OpDecoder {
         }))
     }
 
-    fn inc(&mut self, input: &mut Reader<'_>, flags: u8) -> Result<Op, DecodeError> {
+    fn inc(&mut self, input: &mut Reader<'a>, flags: u8) -> Result<Op, DecodeError> {
         let cell = self.cell(input, flags)?;
         let (hlc, deadline) = self.stamp(input, flags)?;
         let birth = input.varint("chain birth")?;

@@ -142,6 +142,7 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             input.reserve(READ_BYTES);
         }
         let read = tokio::select! {
+            biased;
             read = next_bytes(&mut stream, &mut input, begun) => read?,
             _ = stopping.changed() => return Ok(()),
         };

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_core::causality::Context;
 use evenkeel_core::command::{
-    Flag, Fold, Keyspace, Run, ScanRequest, Spec, check_arity, keys_of, lookup, slot, unknown,
+    Flag, Fold, KeySpec, Keyspace, Run, ScanRequest, Spec, check_arity, keys_of, lookup, slot,
+    unknown,
 };
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
@@ -83,9 +84,13 @@ fn work_here(
 }
 
 fn on_key(session: &mut Session, spec: &'static Spec, args: Args<'_>, work: Work) -> Outcome {
-    let first = match keys_of(spec, args) {
-        Ok(keys) => keys.first().copied(),
-        Err(reply) => return Outcome::Now(reply),
+    let first = if spec.keys == KeySpec::ONE {
+        Some(1)
+    } else {
+        match keys_of(spec, args) {
+            Ok(keys) => keys.first().copied(),
+            Err(reply) => return Outcome::Now(reply),
+        }
     };
     let Some(key) = first.and_then(|at| args.get(at)) else {
         return Outcome::Now(unknown(args));

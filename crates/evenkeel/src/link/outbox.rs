@@ -11,6 +11,9 @@ use super::OUTBOX_BYTES_MAX;
 use super::fault::Fault;
 use super::frame::{self, Kind};
 
+/// A buffer that has grown over this is not used again.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
 /// Frames for one peer. Closed while there is no link: frames are then dropped at once, anti-entropy repairs.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -60,7 +63,30 @@ impl Outbox {
 
     /// Queues a frame; tells whether it was taken.
     pub(crate) fn push(&self, kind: Kind, body: &[u8], fault: Fault) -> bool {
+        self.push_all(kind, std::iter::once(body), fault)
+    }
+
+    /// Queues frames of one turn; tells whether all were taken.
+    pub(crate) fn push_all<'a>(
+        &self,
+        kind: Kind,
+        bodies: impl Iterator<Item = &'a [u8]>,
+        fault: Fault,
+    ) -> bool {
         let mut queue = self.queue.lock();
+        let mut all = true;
+        for body in bodies {
+            all &= self.put(&mut queue, kind, body, fault);
+        }
+        let wakes = !queue.ready.is_empty() || !queue.delayed.is_empty();
+        drop(queue);
+        if wakes {
+            self.wake.notify_one();
+        }
+        all
+    }
+
+    fn put(&self, queue: &mut Queue, kind: Kind, body: &[u8], fault: Fault) -> bool {
         if !queue.open || fault.cut_out {
             return false;
         }
@@ -86,13 +112,11 @@ impl Outbox {
             queue.delayed_bytes += framed.len();
             queue.delayed.push_back((release, framed));
         }
-        drop(queue);
-        self.wake.notify_one();
         true
     }
 
-    /// Waits until something can be sent, and takes all of it.
-    pub(super) async fn take(&self) -> Vec<u8> {
+    /// Waits until something can be sent, and puts all of it in the place of what `bytes` holds.
+    pub(super) async fn take(&self, bytes: &mut Vec<u8>) {
         loop {
             let next = {
                 let mut queue = self.queue.lock();
@@ -105,10 +129,14 @@ impl Outbox {
                     queue.ready.extend_from_slice(&framed);
                 }
                 if !queue.ready.is_empty() {
-                    let bytes = std::mem::take(&mut queue.ready);
+                    bytes.clear();
+                    if bytes.capacity() > SPARE_BYTES_MAX {
+                        *bytes = Vec::new();
+                    }
+                    std::mem::swap(&mut queue.ready, bytes);
                     self.sent_bytes
                         .fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                    return bytes;
+                    return;
                 }
                 queue.delayed.front().map(|frame| frame.0)
             };

@@ -113,6 +113,7 @@ async fn send_all(
 ) -> io::Result<()> {
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     let mut last = Instant::now();
+    let mut bytes = Vec::new();
     loop {
         tokio::select! {
             biased;
@@ -123,7 +124,7 @@ async fn send_all(
                 }
                 outbox.push(Kind::Ping, &[], fault);
             }
-            bytes = outbox.take() => {
+            () = outbox.take(&mut bytes) => {
                 writer.write_all(&bytes).await?;
                 if last.elapsed() < PACE {
                     // What follows closely is gathered: a system call per write would cost more than the write.

@@ -50,13 +50,42 @@ pub(crate) struct Node {
     pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
     pub(crate) wal: wal::Wal,
     /// By partition number; `None` where this node holds no replica.
-    partitions: Vec<Option<Mutex<Partition>>>,
+    partitions: Vec<Option<Held>>,
     announced: Mutex<BTreeMap<NodeId, Announce>>,
     waiting: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
     asked: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Bytes>)>>,
     next_id: AtomicU64,
     pub(crate) started: Instant,
     pub(crate) stop: watch::Sender<bool>,
+}
+
+/// A partition that is held here.
+struct Held {
+    guarded: Mutex<Guarded>,
+    /// When the partition is to be looked at, as it said last: read without the lock.
+    due: AtomicU64,
+}
+
+struct Guarded {
+    partition: Partition,
+    /// Empty between two inputs; kept for its room.
+    effects: Vec<Effect>,
+}
+
+/// Effects over which their buffer is not kept.
+const EFFECTS_KEPT_MAX: usize = 64;
+
+impl Held {
+    const fn new(partition: Partition) -> Self {
+        let guarded = Guarded {
+            partition,
+            effects: Vec::new(),
+        };
+        Self {
+            guarded: Mutex::new(guarded),
+            due: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Node {
@@ -95,31 +124,48 @@ impl Node {
         id: PartitionId,
         work: impl FnOnce(&mut Partition, Now, &mut Vec<Effect>) -> R,
     ) -> Option<R> {
-        let mut partition = self.partitions[usize::from(id.0)].as_ref()?.lock();
-        let mut effects = Vec::new();
-        let result = work(&mut partition, self.now(), &mut effects);
-        self.hand_on(id, effects);
-        Some(result)
+        let held = self.partitions[usize::from(id.0)].as_ref()?;
+        Some(self.work(id, held, work))
+    }
+
+    fn work<R>(
+        &self,
+        id: PartitionId,
+        held: &Held,
+        work: impl FnOnce(&mut Partition, Now, &mut Vec<Effect>) -> R,
+    ) -> R {
+        let mut guarded = held.guarded.lock();
+        let Guarded { partition, effects } = &mut *guarded;
+        let result = work(partition, self.now(), effects);
+        if !effects.is_empty() {
+            self.hand_on(id, effects);
+            if effects.capacity() > EFFECTS_KEPT_MAX {
+                *effects = Vec::new();
+            }
+        }
+        let due = partition.deadline().map_or(u64::MAX, |due| due.0);
+        held.due.store(due, Ordering::Relaxed);
+        result
     }
 
     /// Works on a partition only when its deadline has come.
     fn with_if_due(&self, id: PartitionId, now: Now) {
-        let Some(partition) = &self.partitions[usize::from(id.0)] else {
+        let Some(held) = &self.partitions[usize::from(id.0)] else {
             return;
         };
-        let mut partition = partition.lock();
-        if partition.deadline().is_some_and(|due| due <= now.instant) {
-            let mut effects = Vec::new();
-            partition.handle(now, Input::Tick, &mut effects);
-            self.hand_on(id, effects);
+        if held.due.load(Ordering::Relaxed) <= now.instant.0 {
+            self.work(id, held, |partition, now, effects| {
+                partition.handle(now, Input::Tick, effects);
+            });
         }
     }
 
-    fn hand_on(&self, id: PartitionId, effects: Vec<Effect>) {
-        for effect in effects {
+    fn hand_on(&self, id: PartitionId, effects: &mut Vec<Effect>) {
+        let mut staging = self.wal.stage();
+        for effect in effects.drain(..) {
             match effect {
-                Effect::Persist { record, dots } => self.wal.stage_record(id, &record, dots),
-                Effect::Send { to, frame } => self.wal.stage_send(to, frame),
+                Effect::Persist { record, dots } => staging.record(id, &record, &dots),
+                Effect::Send { to, frame } => staging.send(to, frame),
                 Effect::Reply { ticket, reply } => {
                     if let Some(waiting) = self.waiting.lock().remove(&ticket) {
                         // Whoever waited may be gone; the reply is then of no use.
@@ -152,13 +198,18 @@ impl Node {
     /// fsync that will cover it, for who must wait for it.
     pub(crate) fn flush_turn(&self) -> Result<u64, Refusal> {
         let flushed = self.wal.flush()?;
-        self.send_all(flushed.sends);
+        self.send_all(&flushed.sends);
         Ok(flushed.generation)
     }
 
-    pub(crate) fn send_all(&self, sends: Vec<(NodeId, Bytes)>) {
-        for (to, frame) in sends {
-            self.push(to, Kind::Partition, &frame);
+    pub(crate) fn send_all(&self, sends: &[(NodeId, Bytes)]) {
+        if sends.is_empty() {
+            return;
+        }
+        for (peer, outbox) in &self.outboxes {
+            let frames = sends.iter().filter(|send| send.0 == *peer);
+            let frames = frames.map(|send| &send.1[..]);
+            outbox.push_all(Kind::Partition, frames, self.faults.of(*peer));
         }
     }
 
@@ -278,15 +329,14 @@ impl Node {
 
     /// This replica's context of a partition.
     pub(crate) fn context(&self, id: PartitionId) -> Option<Context> {
-        let partition = self.partitions[usize::from(id.0)].as_ref()?.lock();
-        Some(partition.replica().context().clone())
+        self.look(id, |partition| partition.replica().context().clone())
     }
 
     /// Looks at a partition without changing it.
     pub(crate) fn look<R>(&self, id: PartitionId, look: impl FnOnce(&Partition) -> R) -> Option<R> {
         self.partitions[usize::from(id.0)]
             .as_ref()
-            .map(|partition| look(&partition.lock()))
+            .map(|held| look(&held.guarded.lock().partition))
     }
 
     /// Ends the node's loops.

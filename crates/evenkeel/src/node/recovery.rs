@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::wal::{Note, Wal, records};
-use super::{Node, Topology};
+use super::{Held, Node, Topology};
 use crate::config::{Config, PARTITIONS};
 use crate::link::{Announce, Outbox};
 use crate::metrics::Metrics;
@@ -136,7 +136,7 @@ fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
         .map(|partition| {
             partition.map(|mut partition| {
                 partition.start(now, &mut effects);
-                Mutex::new(partition)
+                Held::new(partition)
             })
         })
         .collect();

@@ -63,7 +63,7 @@ pub(crate) async fn hear_durable(
         for note in durable.notes {
             note.dots
                 .iter()
-                .for_each(|(id, covered)| dots.entry(*id).or_default().join(covered));
+                .for_each(|(id, covered)| dots.entry(*id).or_default().insert_run(*covered));
             sends.extend(note.sends);
         }
         for (id, covered) in dots {
@@ -71,7 +71,7 @@ pub(crate) async fn hear_durable(
                 partition.handle(now, Input::Durable(covered), effects)
             });
         }
-        node.send_all(sends);
+        node.send_all(&sends);
         node.wal.note_durable(durable.generation.0);
         node.end_turn();
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use evenkeel_core::causality::Context;
+use evenkeel_core::causality::{Context, DotRun};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_store::disk::FileDisk;
 use evenkeel_store::log::{Durable, Failure, LogError, Observer, SharedLog, SyncPolicy};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
 /// A turn longer than this is appended in parts: many connections may write their largest values in one turn.
@@ -23,14 +23,35 @@ const TURN_BYTES_MAX: usize = 64 << 20;
 struct Staged {
     /// Records, each behind its length in 4 bytes.
     records: Vec<u8>,
-    dots: Vec<(PartitionId, Context)>,
+    dots: Vec<(PartitionId, DotRun)>,
     sends: Vec<(NodeId, Bytes)>,
 }
+
+/// The staging area, held while the effects of one input go there.
+pub(crate) struct Staging<'a>(MutexGuard<'a, Staged>);
+
+impl Staging<'_> {
+    /// Stages a record.
+    pub(crate) fn record(&mut self, partition: PartitionId, record: &[u8], dots: &Context) {
+        let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
+        self.0.records.extend_from_slice(&len.to_le_bytes());
+        self.0.records.extend_from_slice(record);
+        self.0.dots.extend(dots.runs().map(|run| (partition, run)));
+    }
+
+    /// Stages a frame for a peer.
+    pub(crate) fn send(&mut self, to: NodeId, frame: Bytes) {
+        self.0.sends.push((to, frame));
+    }
+}
+
+/// A staging buffer that has grown over this is not kept for the next turn.
+const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// What comes back when a turn's record is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Note {
-    pub(crate) dots: Vec<(PartitionId, Context)>,
+    pub(crate) dots: Arc<Vec<(PartitionId, DotRun)>>,
     /// Frames that waited for the fsync.
     pub(crate) sends: Vec<(NodeId, Bytes)>,
 }
@@ -81,8 +102,9 @@ pub(crate) struct Wal {
     log: SharedLog<FileDisk, Note, Listener>,
     policy: SyncPolicy,
     staged: Mutex<Staged>,
-    /// Held from taking what is staged until it is in the log: turns are appended in order.
-    flushing: Mutex<()>,
+    /// Held from taking what is staged until it is in the log: turns are appended in order. Keeps the buffer of the
+    /// turn before for the next one.
+    flushing: Mutex<Vec<u8>>,
     failed: Arc<AtomicBool>,
     full: AtomicBool,
     durable: watch::Sender<u64>,
@@ -126,27 +148,23 @@ impl Wal {
         self.full.load(Ordering::Acquire).then_some(Refusal::Full)
     }
 
-    /// Stages a record. Called under the partition's lock.
-    pub(crate) fn stage_record(&self, partition: PartitionId, record: &[u8], dots: Context) {
-        let mut staged = self.staged.lock();
-        let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
-        staged.records.extend_from_slice(&len.to_le_bytes());
-        staged.records.extend_from_slice(record);
-        if !dots.is_empty() {
-            staged.dots.push((partition, dots));
-        }
-    }
-
-    /// Stages a frame for a peer. Called under the partition's lock.
-    pub(crate) fn stage_send(&self, to: NodeId, frame: Bytes) {
-        self.staged.lock().sends.push((to, frame));
+    /// The staging area. Called under the partition's lock.
+    pub(crate) fn stage(&self) -> Staging<'_> {
+        Staging(self.staged.lock())
     }
 
     /// Hands what is staged to the log in one write and gives back the frames that may go out now. With
     /// `sync = always` they come back with the note instead.
     pub(crate) fn flush(&self) -> Result<Flushed, Refusal> {
-        let _in_order = self.flushing.lock();
-        let staged = std::mem::take(&mut *self.staged.lock());
+        let mut spare = self.flushing.lock();
+        let staged = {
+            let mut staged = self.staged.lock();
+            let next = Staged {
+                records: std::mem::take(&mut *spare),
+                ..Staged::default()
+            };
+            std::mem::replace(&mut *staged, next)
+        };
         if staged.records.is_empty() {
             return Ok(Flushed {
                 generation: self.newest.load(Ordering::Acquire),
@@ -154,16 +172,17 @@ impl Wal {
             });
         }
         let Staged {
-            records,
+            mut records,
             dots,
             sends,
         } = staged;
+        let dots = Arc::new(dots);
         let (held, sends) = match self.policy {
             SyncPolicy::Always => (sends, Vec::new()),
             SyncPolicy::EverySecond | SyncPolicy::Never => (Vec::new(), sends),
         };
         let note = Note {
-            dots: dots.clone(),
+            dots: Arc::clone(&dots),
             sends: held.clone(),
         };
         match self.append(&records, note) {
@@ -173,6 +192,10 @@ impl Wal {
                 self.appends.fetch_add(1, Ordering::Relaxed);
                 self.appended_bytes
                     .fetch_add(records.len() as u64, Ordering::Relaxed);
+                if records.capacity() <= SPARE_BYTES_MAX {
+                    records.clear();
+                    *spare = records;
+                }
                 Ok(Flushed {
                     generation: ticket.generation.0,
                     sends,
@@ -182,7 +205,7 @@ impl Wal {
                 self.full.store(true, Ordering::Release);
                 self.put_back(Staged {
                     records,
-                    dots,
+                    dots: Arc::unwrap_or_clone(dots),
                     sends: held.into_iter().chain(sends).collect(),
                 });
                 Err(Refusal::Full)
