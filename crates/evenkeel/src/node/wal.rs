@@ -339,7 +339,7 @@ mod tests {
     fn who_finds_its_records_appended_by_another_thread_waits_for_the_same_fsync() {
         let dir = tempfile::tempdir().unwrap();
         let wal = wal(dir.path(), SyncPolicy::Always);
-        wal.stage_record(PartitionId(0), b"mine", dots(1));
+        wal.stage().record(PartitionId(0), b"mine", &dots(1));
         let others = wal.flush().unwrap().generation;
         assert_ne!(others, 0);
         assert_eq!(wal.flush().unwrap().generation, others);
@@ -350,7 +350,7 @@ mod tests {
         let log = wal(dir.path(), SyncPolicy::EverySecond);
         let value = vec![7; 90 << 20];
         for n in 1..=3 {
-            log.stage_record(PartitionId(0), &value, dots(n));
+            log.stage().record(PartitionId(0), &value, &dots(n));
         }
         log.flush().unwrap();
         assert_eq!(log.refusal(), None);
