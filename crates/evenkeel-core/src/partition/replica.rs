@@ -70,6 +70,23 @@ impl Knowledge<'_> {
         }
     }
 
+    /// Takes away all that the event `dot` saw of a cell; also when it is dead on arrival: its removals count all
+    /// the same.
+    fn remove_seen(
+        &self,
+        (id, dot): (&CellId, Dot),
+        cell: &mut Cell,
+        rem: &[Dot],
+        resets: &[Reset],
+    ) {
+        if !(self.switches.breaks(Bug::M3) && self.knows(id, cell, dot)) {
+            self.remove_observed(id, cell, rem);
+        }
+        for reset in resets {
+            self.apply_reset(id, cell, *reset, dot);
+        }
+    }
+
     fn apply_reset(&self, id: &CellId, cell: &mut Cell, reset: Reset, by: Dot) {
         let witness = Dot::new(reset.chain.actor, reset.upto.n);
         // Absent and known: it was dead here and already collected. Absent and unknown: residue, the increment
@@ -259,13 +276,7 @@ impl Replica {
         let (store, knowledge) = self.knowledge();
         store.update(&id, |cell| {
             let dead = knowledge.knows(&id, cell, dot);
-            if !(dead && knowledge.switches.breaks(Bug::M3)) {
-                // Also when it is dead on arrival: its removals count all the same.
-                knowledge.remove_observed(&id, cell, &rem);
-            }
-            for reset in resets {
-                knowledge.apply_reset(&id, cell, reset, dot);
-            }
+            knowledge.remove_seen((&id, dot), cell, &rem, &resets);
             if !dead {
                 cell.insert_version(Version {
                     dot,
@@ -287,13 +298,7 @@ impl Replica {
         } = rem;
         let (store, knowledge) = self.knowledge();
         store.update(&id, |cell| {
-            let dead = knowledge.knows(&id, cell, dot);
-            if !(dead && knowledge.switches.breaks(Bug::M3)) {
-                knowledge.remove_observed(&id, cell, &rem);
-            }
-            for reset in resets {
-                knowledge.apply_reset(&id, cell, reset, dot);
-            }
+            knowledge.remove_seen((&id, dot), cell, &rem, &resets);
         });
         Target::Cell(id)
     }

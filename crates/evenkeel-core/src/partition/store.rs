@@ -27,7 +27,8 @@ const SPARE_MAX: usize = 8;
 #[derive(Clone, Default, Debug)]
 pub(super) struct Store {
     keys: HashTable<Box<Held>>,
-    /// Not to be guessed from outside, so that nobody can choose keys that collide.
+    /// Another one in each incarnation, so that keys chosen to collide in one run do not in the next. The actor it is
+    /// made from is shown to operators: it is no secret.
     seed: u64,
     digest: u128,
     overlaid: BTreeSet<CellId>,

@@ -50,7 +50,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
 
 fn unsupported(name: &str) -> Reply {
     Reply::error(format!(
-        "UNSUPPORTED {} is not available in this version ; docs/commands.md lists what is",
+        "UNSUPPORTED {} is not available in this version ; COMMAND LIST names what is",
         name.to_uppercase()
     ))
 }
