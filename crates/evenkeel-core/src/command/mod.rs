@@ -36,7 +36,8 @@ pub use keyspace::Keyspace;
 pub use scan::{ScanFilter, ScanPage, ScanRequest};
 pub use slot::{SLOTS, slot};
 pub use spec::{
-    Conditional, Flag, Fold, Group, KeySpec, Run, Spec, check_arity, keys_of, needs_home, unknown,
+    Conditional, Flag, Fold, Group, KeySpec, Round, Run, Spec, check_arity, keys_of, needs_home,
+    unknown,
 };
 pub use table::{all, lookup};
 

@@ -1,5 +1,6 @@
 //! What is known of a command before it runs: its name, arity, keys and where it runs.
 
+use bytes::Bytes;
 use evenkeel_resp::Reply;
 
 use super::keyspace::Keyspace;
@@ -24,10 +25,25 @@ pub enum Run {
         /// How the replies become one.
         fold: Fold,
     },
+    /// In rounds of commands on one key each, on whatever partitions: see [`Round`].
+    Rounds(fn(Args<'_>, &[Vec<Reply>]) -> Round),
     /// By the shell, which walks the partitions: [`super::ScanRequest`] and [`Keyspace::scan`].
     Scan,
     /// By the shell, by name: connections, server, cluster and what is Evenkeel's own.
     Shell,
+}
+
+/// What a command over several keys does next, decided from its arguments and the replies of all rounds so far.
+///
+/// The calls are ordinary commands of one key each ([`Run::OnKey`]), inner ones included; the shell runs each where
+/// its key lives, in order. When all keys are of one partition that is held here, all rounds run under its lock and
+/// leave as one batch; otherwise they are not atomic. A step is a pure function: it is called again with more replies.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Round {
+    /// Run these; their replies are the next round's, in order, errors included.
+    Calls(Vec<Vec<Bytes>>),
+    /// The reply to the client.
+    Done(Reply),
 }
 
 /// How the replies of several runs become one. An error among them is the reply.

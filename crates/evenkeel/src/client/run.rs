@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_core::causality::Context;
 use evenkeel_core::command::{
-    Flag, Fold, KeySpec, Keyspace, Run, ScanRequest, Spec, check_arity, keys_of, lookup, slot,
-    unknown,
+    Flag, Fold, KeySpec, Keyspace, Round, Run, ScanRequest, Spec, check_arity, keys_of, lookup,
+    slot, unknown,
 };
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
@@ -59,6 +59,7 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
         Run::OnEveryPartition { each, fold } => {
             on_every_partition(session, spec, args, (each, fold))
         }
+        Run::Rounds(step) => rounds(session, args, step),
     }
 }
 
@@ -156,6 +157,55 @@ fn on_each_key(
         Outcome::Later(Box::pin(all))
     } else {
         ready(all)
+    }
+}
+
+/// What a command over several keys does next.
+type Step = fn(Args<'_>, &[Vec<Reply>]) -> Round;
+
+/// Runs a command in rounds of calls, each where its key lives.
+fn rounds(session: &Session, args: Args<'_>, step: Step) -> Outcome {
+    let node = Arc::clone(&session.node);
+    let forwarded = Forwarded::clone(&session.forwarded);
+    let args = owned(args);
+    ready(async move {
+        let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+        let mut answers = Vec::new();
+        loop {
+            match step(&borrowed, &answers) {
+                Round::Done(reply) => return reply,
+                Round::Calls(calls) => {
+                    let mut replies = Vec::with_capacity(calls.len());
+                    for call in calls {
+                        replies.push(call_one(&node, &forwarded, call).await);
+                    }
+                    answers.push(replies);
+                }
+            }
+        }
+    })
+}
+
+/// Runs one call of a command over several keys.
+async fn call_one(node: &Arc<Node>, forwarded: &Forwarded, call: Vec<Bytes>) -> Reply {
+    let borrowed: Vec<&[u8]> = call.iter().map(|arg| &arg[..]).collect();
+    let Some(spec) = borrowed.first().and_then(|name| lookup(name)) else {
+        return unknown(&borrowed);
+    };
+    if let Err(reply) = check_arity(spec, &borrowed) {
+        return reply;
+    }
+    let keys = keys_of(spec, &borrowed).unwrap_or_default();
+    let (Run::OnKey(work), [at, ..]) = (spec.run, &keys[..]) else {
+        return unknown(&borrowed);
+    };
+    let partition = partition_of(borrowed[*at]);
+    match work_here(node, partition, &borrowed, work) {
+        Some((reply, _)) => reply,
+        None => {
+            let place = (partition, Forwarded::clone(forwarded));
+            forward(Arc::clone(node), spec, place, call).await
+        }
     }
 }
 
@@ -332,6 +382,8 @@ async fn run_local(node: &Arc<Node>, args: Args<'_>) -> Reply {
         | Run::OnEveryPartition { each: work, .. } => {
             work_here(node, partition, args, work).map_or_else(|| unknown(args), |(reply, _)| reply)
         }
+        // Its calls are what is forwarded.
+        Run::Rounds(_) => unknown(args),
         Run::Scan => ek::scan_here(node, partition, args),
         Run::Shell if spec.name == "wait" => super::wait::run_inner(node, partition, args).await,
         Run::Shell => ek::run_inner(node, spec.name, args).await,

@@ -94,6 +94,9 @@ impl Node {
             Ok(positions) => positions,
             Err(error) => return error,
         };
+        if let Run::Rounds(step) = spec.run {
+            return self.rounds(args, step);
+        }
         self.with(|keys| match spec.run {
             Run::OnKey(run) => run(keys, args),
             Run::OnEachKey { each, fold } => {
@@ -105,8 +108,24 @@ impl Node {
                 fold.fold(parts.collect())
             }
             Run::OnEveryPartition { each, fold } => fold.fold(vec![each(keys, args)]),
-            Run::Scan | Run::Shell => Reply::error("run by the shell"),
+            Run::Scan | Run::Rounds(_) | Run::Shell => Reply::error("run by the shell"),
         })
+    }
+
+    fn rounds(&mut self, args: &[&[u8]], step: fn(Args<'_>, &[Vec<Reply>]) -> Round) -> Reply {
+        let mut answers = Vec::new();
+        loop {
+            match step(args, &answers) {
+                Round::Done(reply) => return reply,
+                Round::Calls(calls) => {
+                    let replies = calls.iter().map(|call| {
+                        let call: Vec<&[u8]> = call.iter().map(|arg| &arg[..]).collect();
+                        self.request(&call)
+                    });
+                    answers.push(replies.collect());
+                }
+            }
+        }
     }
 
     /// Runs a command given as words, `''` for an empty one; gives the reply in short.
