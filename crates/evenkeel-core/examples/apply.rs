@@ -10,7 +10,7 @@
 
 use std::error::Error;
 
-use evenkeel_core::command::{Keyspace, Run, lookup};
+use evenkeel_core::command::{Keyspace, Random, Run, lookup};
 use evenkeel_core::id::{ActorId, NodeId, PartitionId};
 use evenkeel_core::partition::{Effect, Input, Partition, Settings};
 use evenkeel_core::time::{Instant, Now, WallMs};
@@ -78,7 +78,7 @@ fn execute(partition: &mut Partition, name: &str, number: u64, effects: &mut Vec
     if let Some(spec) = lookup(name.as_bytes())
         && let Run::OnKey(work) = spec.run
     {
-        let mut keyspace = Keyspace::new(partition, now(0), effects);
+        let mut keyspace = Keyspace::new(partition, now(0), Random::of(number), effects);
         work(&mut keyspace, args);
     }
 }

@@ -19,6 +19,8 @@ pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (16 << 20);
 
 /// Events of one batch. More: the request is refused, nothing was written.
 pub const BATCH_EVENTS_MAX: usize = 1 << 20;
+/// Elements that one command draws with repetition. More: the request is refused.
+pub const DRAWN_MAX: usize = 1 << 20;
 /// Resets listed by one range delete, in bytes. More: it is split by sub-ranges (replication.md 7.4).
 pub const RANGE_RESETS_BYTES_MAX: usize = 1 << 20;
 

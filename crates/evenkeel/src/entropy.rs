@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use evenkeel_core::command::Random;
+
 /// A number that nobody can guess or repeat: for actors and ids.
 pub(crate) fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|error| {
@@ -11,7 +13,7 @@ pub(crate) fn random() -> u64 {
     })
 }
 
-/// A cheap evenly drawn number (xorshift64*), for jitter and injected faults only.
+/// A cheap evenly drawn number (xorshift64*), for what nobody gains by guessing: jitter, injected faults, elements drawn.
 pub(crate) fn roll() -> u64 {
     thread_local! { static STATE: Cell<u64> = Cell::new(random() | 1); }
     STATE.with(|state| {
@@ -22,4 +24,9 @@ pub(crate) fn roll() -> u64 {
         state.set(x);
         x.wrapping_mul(0x2545_F491_4F6C_DD1D)
     })
+}
+
+/// What one run of a command draws from.
+pub(crate) fn chance() -> Random {
+    Random::of(roll())
 }

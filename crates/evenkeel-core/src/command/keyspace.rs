@@ -3,6 +3,7 @@
 use evenkeel_resp::Reply;
 use smallvec::SmallVec;
 
+use super::random::Random;
 use super::view::View;
 use crate::causality::Context;
 use crate::limits::{BATCH_EVENTS_MAX, FIELD_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -19,17 +20,25 @@ pub(super) type Writes = SmallVec<[Write; 2]>;
 pub struct Keyspace<'a> {
     partition: &'a mut Partition,
     now: Now,
+    random: Random,
     effects: &'a mut Vec<Effect>,
     dots: Context,
 }
 
 impl<'a> Keyspace<'a> {
-    /// Access at `now`; what the shell has to do goes into `effects`, in order.
+    /// Access at `now`; what the shell has to do goes into `effects`, in order. What commands draw at random comes
+    /// from `random`.
     #[must_use]
-    pub fn new(partition: &'a mut Partition, now: Now, effects: &'a mut Vec<Effect>) -> Self {
+    pub fn new(
+        partition: &'a mut Partition,
+        now: Now,
+        random: Random,
+        effects: &'a mut Vec<Effect>,
+    ) -> Self {
         Self {
             partition,
             now,
+            random,
             effects,
             dots: Context::default(),
         }
@@ -43,6 +52,11 @@ impl<'a> Keyspace<'a> {
 
     pub(super) const fn now(&self) -> Now {
         self.now
+    }
+
+    /// A source of random numbers, another one at each call.
+    pub(super) const fn random(&mut self) -> Random {
+        self.random.split()
     }
 
     pub(super) const fn replica(&self) -> &Replica {

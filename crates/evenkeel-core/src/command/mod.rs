@@ -10,6 +10,7 @@
 
 mod content;
 mod counter;
+mod draw;
 mod expire;
 mod expiry;
 mod generic;
@@ -18,11 +19,13 @@ mod hash;
 mod inspect;
 mod keyspace;
 mod number;
+mod random;
 mod scan;
 mod set;
 mod shell;
 mod slot;
 mod spec;
+mod store;
 mod string;
 mod table;
 #[cfg(test)]
@@ -33,13 +36,14 @@ pub use expiry::EXPIRY_GRACE;
 pub use glob::glob_match;
 pub use inspect::{InspectedCell, InspectedChain, InspectedVersion, Inspection, Why};
 pub use keyspace::Keyspace;
+pub use random::Random;
 pub use scan::{ScanFilter, ScanPage, ScanRequest};
 pub use slot::{SLOTS, slot};
 pub use spec::{
     Conditional, Flag, Fold, Group, KeySpec, Round, Run, Spec, check_arity, keys_of, needs_home,
     unknown,
 };
-pub use table::{all, lookup};
+pub use table::{all, listed, lookup};
 
 use evenkeel_resp::Reply;
 

@@ -30,6 +30,12 @@ pub(super) fn integer(text: &[u8]) -> Result<i64, Reply> {
     parse_integer(text).ok_or_else(not_an_integer)
 }
 
+/// Reads a count that cannot be negative.
+pub(super) fn positive(text: &[u8]) -> Result<usize, Reply> {
+    let count = parse_integer(text).and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| Reply::error("ERR value is out of range, must be positive"))
+}
+
 pub(super) fn not_an_integer() -> Reply {
     Reply::error("ERR value is not an integer or out of range")
 }

@@ -116,6 +116,8 @@ pub enum Flag {
     NoAuth,
     /// Also while a script hangs.
     AllowBusy,
+    /// A part of other commands: run as a call of [`Run::Rounds`] and between nodes, refused to clients.
+    Inner,
 }
 
 impl Flag {
@@ -133,6 +135,7 @@ impl Flag {
             Self::Fast => "fast",
             Self::NoAuth => "no_auth",
             Self::AllowBusy => "allow_busy",
+            Self::Inner => "inner",
         }
     }
 }

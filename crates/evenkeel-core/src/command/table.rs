@@ -1,14 +1,17 @@
 //! The table of all commands, found by name without an allocation.
 
+use super::spec::Flag;
 use super::spec::Spec;
-use super::{counter, expire, generic, hash, set, shell, string};
+use super::{counter, draw, expire, generic, hash, set, shell, store, string};
 
 /// The families, each a part of the table.
-const FAMILIES: [&[Spec]; 7] = [
+const FAMILIES: [&[Spec]; 9] = [
     string::COMMANDS,
     counter::COMMANDS,
     set::COMMANDS,
+    draw::COMMANDS,
     hash::COMMANDS,
+    store::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
     shell::COMMANDS,
@@ -34,7 +37,12 @@ pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
     None
 }
 
-/// Every command.
+/// Every command that clients may send.
+pub fn listed() -> impl Iterator<Item = &'static Spec> {
+    all().filter(|spec| !spec.is(Flag::Inner))
+}
+
+/// Every command, those that are only parts of others included.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
     FAMILIES.into_iter().flatten()
 }

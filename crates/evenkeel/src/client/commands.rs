@@ -1,6 +1,6 @@
 //! COMMAND: the table, as tools and client libraries ask for it.
 
-use evenkeel_core::command::{Spec, all, check_arity, keys_of, lookup};
+use evenkeel_core::command::{Flag, Spec, check_arity, keys_of, listed};
 use evenkeel_resp::Reply;
 
 use super::run::Args;
@@ -10,10 +10,10 @@ pub(super) fn run(args: Args<'_>) -> Reply {
     let sub = args.get(1).map(|sub| sub.to_ascii_lowercase());
     let rest = args.get(2..).unwrap_or_default();
     match sub.as_deref() {
-        None => Reply::Array(all().map(info).collect()),
-        Some(b"count") => Reply::Integer(i64::try_from(all().count()).unwrap_or(i64::MAX)),
-        Some(b"list") => Reply::Array(all().map(|spec| text(spec.name)).collect()),
-        Some(b"info") if rest.is_empty() => Reply::Array(all().map(info).collect()),
+        None => Reply::Array(listed().map(info).collect()),
+        Some(b"count") => Reply::Integer(i64::try_from(listed().count()).unwrap_or(i64::MAX)),
+        Some(b"list") => Reply::Array(listed().map(|spec| text(spec.name)).collect()),
+        Some(b"info") if rest.is_empty() => Reply::Array(listed().map(info).collect()),
         Some(b"info") => Reply::Array(
             rest.iter()
                 .map(|name| lookup(name).map_or(Reply::NullArray, info))
@@ -23,6 +23,11 @@ pub(super) fn run(args: Args<'_>) -> Reply {
         Some(b"getkeys") => get_keys(rest),
         Some(_) => unknown_subcommand("COMMAND", args[1]),
     }
+}
+
+/// The command of that name, if clients may send it.
+fn lookup(name: &[u8]) -> Option<&'static Spec> {
+    evenkeel_core::command::lookup(name).filter(|spec| !spec.is(Flag::Inner))
 }
 
 fn number(value: impl TryInto<i64>) -> Reply {
@@ -50,7 +55,7 @@ fn info(spec: &Spec) -> Reply {
 
 fn docs(names: Args<'_>) -> Reply {
     let specs: Vec<&Spec> = if names.is_empty() {
-        all().collect()
+        listed().collect()
     } else {
         names.iter().filter_map(|name| lookup(name)).collect()
     };

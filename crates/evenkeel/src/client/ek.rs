@@ -93,7 +93,7 @@ fn inspect_here(node: &Node, args: Args<'_>) -> Reply {
     };
     let partition = Topology::partition_of_slot(slot(key));
     let found = node.with(partition, |replica, now, effects| {
-        let keyspace = Keyspace::new(replica, now, effects);
+        let keyspace = Keyspace::new(replica, now, crate::entropy::chance(), effects);
         super::inspect::render(&keyspace.inspect(key, args.get(2).copied()), node)
     });
     found.unwrap_or_else(|| {
@@ -407,7 +407,11 @@ fn scan_part(node: &Node, cursor: Cursor, count: usize, args: Args<'_>) -> Reply
     };
     let count = count.min(request.count).max(1);
     let page = node.with(cursor.partition, |replica, now, effects| {
-        Keyspace::new(replica, now, effects).scan(cursor.place, count, request.filter)
+        Keyspace::new(replica, now, crate::entropy::chance(), effects).scan(
+            cursor.place,
+            count,
+            request.filter,
+        )
     });
     let Some(page) = page else {
         return Reply::error("NOHOME this node holds no replica of the partition");

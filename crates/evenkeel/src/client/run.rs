@@ -40,6 +40,9 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
     let Some(spec) = args.first().and_then(|name| lookup(name)) else {
         return Outcome::Now(unknown(args));
     };
+    if spec.is(Flag::Inner) {
+        return Outcome::Now(inner(spec));
+    }
     session.last_command = spec.name;
     if let Err(reply) = check_arity(spec, args) {
         return Outcome::Now(reply);
@@ -63,6 +66,14 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
     }
 }
 
+/// The refusal of what only other commands and nodes may run.
+fn inner(spec: &Spec) -> Reply {
+    Reply::error(format!(
+        "UNSUPPORTED {} is a part of other commands and not for clients ; see COMMAND LIST for those that are",
+        spec.name.to_uppercase()
+    ))
+}
+
 /// A command's work on one partition.
 type Work = fn(&mut Keyspace<'_>, Args<'_>) -> Reply;
 
@@ -78,7 +89,7 @@ fn work_here(
     work: Work,
 ) -> Option<(Reply, Context)> {
     node.with(partition, |replica, now, effects| {
-        let mut keyspace = Keyspace::new(replica, now, effects);
+        let mut keyspace = Keyspace::new(replica, now, crate::entropy::chance(), effects);
         let reply = work(&mut keyspace, args);
         (reply, keyspace.dots().clone())
     })

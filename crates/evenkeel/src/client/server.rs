@@ -236,7 +236,10 @@ pub(super) fn keys_here(node: &Node) -> u64 {
     };
     let count = |id| {
         node.with(id, |partition, now, effects| {
-            each(&mut Keyspace::new(partition, now, effects), &[b"dbsize"])
+            each(
+                &mut Keyspace::new(partition, now, crate::entropy::chance(), effects),
+                &[b"dbsize"],
+            )
         })
     };
     let counts = node.held().filter_map(count);

@@ -47,7 +47,8 @@ fn expire(node: &Node, held: &[PartitionId]) {
         .filter(|id| node.home(**id) == Some(node.topology.me))
     {
         node.with(*id, |partition, now, effects| {
-            Keyspace::new(partition, now, effects).expire_due(EXPIRED_MAX);
+            Keyspace::new(partition, now, crate::entropy::chance(), effects)
+                .expire_due(EXPIRED_MAX);
         });
     }
 }

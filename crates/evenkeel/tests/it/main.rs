@@ -8,6 +8,8 @@ mod client;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod collections;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod durability;

@@ -181,7 +181,7 @@ fn the_order_of_expiry_survives_a_replay_of_the_log() {
     let mut node = Node::alone();
     let mut effects = Vec::new();
     let now = node.now;
-    let mut keys = Keyspace::new(&mut node.partition, now, &mut effects);
+    let mut keys = Keyspace::new(&mut node.partition, now, Random::of(0), &mut effects);
     for command in [
         &[&b"SET"[..], b"k", b"v", b"PX", b"10"][..],
         &[b"SADD", b"s", b"a"],

@@ -3,12 +3,14 @@
 mod conflicts;
 mod counters;
 mod deadlines;
+mod draws;
 mod hashes;
 mod inspection;
 mod keys;
 mod laws;
 mod scans;
 mod sets;
+mod stores;
 mod strings;
 mod table;
 
@@ -27,6 +29,8 @@ const START_MS: u64 = 1_000_000;
 struct Node {
     partition: Partition,
     now: Now,
+    /// Where each command's random numbers begin, another place for each.
+    random: Random,
     outbox: Vec<(NodeId, Bytes)>,
     records: usize,
 }
@@ -45,6 +49,7 @@ impl Node {
                 instant: Instant(0),
                 wall: WallMs(START_MS),
             },
+            random: Random::of(u64::from(id)),
             outbox: Vec::new(),
             records: 0,
         };
@@ -60,7 +65,12 @@ impl Node {
 
     fn with<R>(&mut self, run: impl FnOnce(&mut Keyspace<'_>) -> R) -> R {
         let mut effects = Vec::new();
-        let mut keys = Keyspace::new(&mut self.partition, self.now, &mut effects);
+        let mut keys = Keyspace::new(
+            &mut self.partition,
+            self.now,
+            self.random.clone(),
+            &mut effects,
+        );
         let result = run(&mut keys);
         self.take(effects);
         result
@@ -97,6 +107,7 @@ impl Node {
         if let Run::Rounds(step) = spec.run {
             return self.rounds(args, step);
         }
+        self.random = self.random.split();
         self.with(|keys| match spec.run {
             Run::OnKey(run) => run(keys, args),
             Run::OnEachKey { each, fold } => {
