@@ -21,6 +21,11 @@ pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (16 << 20);
 pub const BATCH_EVENTS_MAX: usize = 1 << 20;
 /// Elements that one command draws with repetition. More: the request is refused.
 pub const DRAWN_MAX: usize = 1 << 20;
+/// Events of a batch to which another command's changes may be added. Over it: the batch is closed and the next
+/// command begins a new one, so that a transaction of that size arrives in parts, each whole.
+pub const JOINED_EVENTS_MAX: usize = BATCH_EVENTS_MAX / 2;
+/// The same in bytes: a frame that one transaction makes for each peer, and that is held in memory until it is sent.
+pub const JOINED_BYTES_MAX: usize = 64 << 20;
 /// Resets listed by one range delete, in bytes. More: it is split by sub-ranges (replication.md 7.4).
 pub const RANGE_RESETS_BYTES_MAX: usize = 1 << 20;
 

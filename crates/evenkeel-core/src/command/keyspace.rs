@@ -1,4 +1,7 @@
-//! One partition as a command sees it: keys to look at, and one batch to write.
+//! One partition as commands see it: keys to look at, and one batch to write.
+//!
+//! Invariant: everything written through one [`Keyspace`] leaves as one batch, when it is dropped, on every path; over
+//! the limits it leaves as several, cut between two commands. Each command sees what the ones before have written.
 
 use evenkeel_resp::Reply;
 use smallvec::SmallVec;
@@ -6,11 +9,15 @@ use smallvec::SmallVec;
 use super::random::Random;
 use super::view::View;
 use crate::causality::Context;
-use crate::limits::{BATCH_EVENTS_MAX, FIELD_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{
+    BATCH_EVENTS_MAX, FIELD_BYTES_MAX, JOINED_BYTES_MAX, JOINED_EVENTS_MAX, KEY_BYTES_MAX,
+    VALUE_BYTES_MAX,
+};
 use crate::observation::Observation;
 use crate::partition::{Effect, Partition, Replica, Write};
 use crate::time::Now;
 use crate::types::Key;
+use crate::wire::BatchEncoder;
 
 /// A command's changes; two where a string and its deadline change.
 pub(super) type Writes = SmallVec<[Write; 2]>;
@@ -22,12 +29,14 @@ pub struct Keyspace<'a> {
     now: Now,
     random: Random,
     effects: &'a mut Vec<Effect>,
+    /// What was written and not handed on yet.
+    open: Option<BatchEncoder>,
     dots: Context,
 }
 
 impl<'a> Keyspace<'a> {
-    /// Access at `now`; what the shell has to do goes into `effects`, in order. What commands draw at random comes
-    /// from `random`.
+    /// Access at `now`; what the shell has to do goes into `effects`, in order, at the latest when it is dropped. What
+    /// commands draw at random comes from `random`.
     #[must_use]
     pub fn new(
         partition: &'a mut Partition,
@@ -40,6 +49,7 @@ impl<'a> Keyspace<'a> {
             now,
             random,
             effects,
+            open: None,
             dots: Context::default(),
         }
     }
@@ -79,9 +89,37 @@ impl<'a> Keyspace<'a> {
     }
 
     /// Applies changes whose sizes are known to be right.
-    pub(super) fn execute(&mut self, writes: impl IntoIterator<Item = Write>) {
-        let dots = self.partition.execute(self.now, writes, self.effects);
-        self.dots.join(&dots);
+    pub(super) fn execute(&mut self, writes: Writes) {
+        if writes.is_empty() {
+            return;
+        }
+        self.make_room(&writes);
+        let batch = self.open.get_or_insert_with(|| self.partition.open_batch());
+        self.partition.extend_batch(self.now, batch, writes);
+        if let Some(run) = batch.run() {
+            self.dots.insert_run(run);
+        }
+    }
+
+    /// Closes the batch when it would become too large. One command's changes always stay together.
+    fn make_room(&mut self, writes: &[Write]) {
+        let Some(batch) = &self.open else {
+            return;
+        };
+        let events = usize::try_from(batch.count()).unwrap_or(usize::MAX);
+        let bytes: usize = writes.iter().map(bytes_of).sum();
+        if events.saturating_add(writes.len()) > JOINED_EVENTS_MAX
+            || batch.bytes_max().saturating_add(bytes) > JOINED_BYTES_MAX
+        {
+            self.close();
+        }
+    }
+
+    /// Hands on what was written so far: to the log and to the peers.
+    fn close(&mut self) {
+        if let Some(batch) = self.open.take() {
+            self.partition.close_batch(self.now, batch, self.effects);
+        }
     }
 
     pub(super) fn refile_deadline(&mut self, key: &Key) {
@@ -90,6 +128,22 @@ impl<'a> Keyspace<'a> {
 
     pub(super) fn observe(&mut self, observation: Observation) {
         self.effects.push(Effect::Observe(observation));
+    }
+}
+
+impl Drop for Keyspace<'_> {
+    /// What was applied here must become known elsewhere, also when a command ends by an error or a panic.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// About what a change takes in a frame.
+fn bytes_of(write: &Write) -> usize {
+    match write {
+        Write::Set { cell, value, .. } => cell.key.len() + cell.name.field.len() + value.len(),
+        Write::Add { cell, .. } | Write::Remove { cell } => cell.key.len() + cell.name.field.len(),
+        Write::Clear { .. } => 0,
     }
 }
 

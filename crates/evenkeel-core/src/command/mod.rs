@@ -3,7 +3,7 @@
 //! Each command is one function that parses its arguments, applies its changes as one batch and renders the reply;
 //! behaviour and error texts are those of Redis 7.0.15. A family of commands is a file with its part of the table,
 //! so that a new command is an addition. Driven by the shell: [`lookup`], [`check_arity`], [`keys_of`], then the
-//! command's [`Run`] says on which partitions to run it, each time on a fresh [`Keyspace`].
+//! command's [`Run`] says on which partitions to run it: [`Keyspace::run`] where one holds all of its keys.
 //!
 //! Invariants: a command that fails has written nothing; one that changes nothing writes no event; what replicas
 //! show is a function of their cells and the time alone, so it is the same everywhere (replication.md 5).
@@ -31,6 +31,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod view;
+mod within;
 
 pub use expiry::EXPIRY_GRACE;
 pub use glob::glob_match;
@@ -44,6 +45,7 @@ pub use spec::{
     unknown,
 };
 pub use table::{all, listed, lookup};
+pub use within::parts_of;
 
 use evenkeel_resp::Reply;
 

@@ -142,6 +142,12 @@ impl Replica {
         self.store.key(key)
     }
 
+    /// The digest of what one key shows to a reader: its part of [`Self::digest`].
+    #[must_use]
+    pub fn key_digest(&self, key: &[u8]) -> u128 {
+        self.store.key(key).map_or(0, |cells| cells.0.digest(key))
+    }
+
     /// Every key of which anything is held, in no order that means anything.
     pub fn keys(&self) -> impl Iterator<Item = (&[u8], KeyCells<'_>)> {
         self.store.keys()

@@ -1,7 +1,8 @@
 //! A client's write: mint dots, apply, log, send.
 //!
 //! Invariants: every change takes its own dot, consecutive within a batch; an event lists all that its writer saw
-//! of its cell; the batch is one record and one frame, so it is applied whole or not at all.
+//! of its cell; the batch is one record and one frame, so it is applied whole or not at all. Between opening and
+//! closing a batch nothing else happens to the partition: whoever opens one owns it and closes it on every path.
 
 use bytes::Bytes;
 
@@ -22,15 +23,51 @@ use crate::wire::{BatchEncoder, encode_note};
 const RESET_FIXED_BYTES: usize = 64;
 
 impl Partition {
-    /// Applies one command's changes as one batch, in order, each seeing the ones before; gives its dots, none when
-    /// there was nothing to do. What an acknowledgement needs beyond that is asked for with [`super::Input::Await`].
-    pub fn execute(
+    /// Begins a batch, empty. What is put into it is applied here and known to nobody else before
+    /// [`Self::close_batch`].
+    pub(crate) const fn open_batch(&self) -> BatchEncoder {
+        BatchEncoder::new(self.actor, self.next)
+    }
+
+    /// Applies changes as a part of an open batch, in order, each seeing the ones before.
+    pub(crate) fn extend_batch(
         &mut self,
         now: Now,
+        batch: &mut BatchEncoder,
         writes: impl IntoIterator<Item = Write>,
-        effects: &mut Vec<Effect>,
-    ) -> Context {
-        self.mint(now, writes, effects)
+    ) {
+        for write in writes {
+            match write {
+                Write::Set {
+                    cell,
+                    value,
+                    deadline,
+                } => {
+                    let op = self.put(now.wall, cell, value, deadline);
+                    self.mint_one(batch, op);
+                }
+                Write::Add {
+                    cell,
+                    amount,
+                    deadline,
+                } => {
+                    let op = self.inc(now.wall, (cell, amount, deadline), batch.next_dot());
+                    self.mint_one(batch, op);
+                }
+                Write::Remove { cell } => {
+                    if let Some(op) = self.rem(cell) {
+                        self.mint_one(batch, op);
+                    }
+                }
+                Write::Clear { range } => {
+                    for part in self.split(range) {
+                        if let Some(op) = self.range_del(part) {
+                            self.mint_one(batch, op);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Files a key under the earliest deadline of what it holds: [`Replica::expiring`] may have it too early.
@@ -45,40 +82,9 @@ impl Partition {
         writes: impl IntoIterator<Item = Write>,
         effects: &mut Vec<Effect>,
     ) -> Context {
-        let mut batch = BatchEncoder::new(self.actor, self.next);
-        for write in writes {
-            match write {
-                Write::Set {
-                    cell,
-                    value,
-                    deadline,
-                } => {
-                    let op = self.put(now.wall, cell, value, deadline);
-                    self.mint_one(&mut batch, op);
-                }
-                Write::Add {
-                    cell,
-                    amount,
-                    deadline,
-                } => {
-                    let op = self.inc(now.wall, (cell, amount, deadline), batch.next_dot());
-                    self.mint_one(&mut batch, op);
-                }
-                Write::Remove { cell } => {
-                    if let Some(op) = self.rem(cell) {
-                        self.mint_one(&mut batch, op);
-                    }
-                }
-                Write::Clear { range } => {
-                    for part in self.split(range) {
-                        if let Some(op) = self.range_del(part) {
-                            self.mint_one(&mut batch, op);
-                        }
-                    }
-                }
-            }
-        }
-        self.spread(now, batch, effects)
+        let mut batch = self.open_batch();
+        self.extend_batch(now, &mut batch, writes);
+        self.close_batch(now, batch, effects)
     }
 
     fn mint_one(&mut self, batch: &mut BatchEncoder, op: Op) {
@@ -91,19 +97,24 @@ impl Partition {
         );
     }
 
-    /// Hands the batch to the log and to every member whose link is up.
-    fn spread(&mut self, now: Now, batch: BatchEncoder, effects: &mut Vec<Effect>) -> Context {
-        if batch.count() == 0 {
-            return Context::default();
-        }
+    /// Ends a batch: hands it to the log and to every member whose link is up; gives its dots, none when there was
+    /// nothing to do. What an acknowledgement needs beyond that is asked for with [`super::Input::Await`].
+    pub(crate) fn close_batch(
+        &mut self,
+        now: Now,
+        batch: BatchEncoder,
+        effects: &mut Vec<Effect>,
+    ) -> Context {
         let mut dots = Context::default();
-        let last = self.next + batch.count() - 1;
-        dots.insert_run(crate::causality::DotRun {
-            actor: self.actor,
-            first: self.next,
-            last,
-        });
-        self.next = last + 1;
+        let Some(run) = batch.run() else {
+            return dots;
+        };
+        assert_eq!(
+            run.first, self.next,
+            "two batches were open at once, or one was not closed"
+        );
+        dots.insert_run(run);
+        self.next = run.last + 1;
         if let Some(bound) = self.clock.reserve(now.wall) {
             let record = encode_note(self.head(), &Note::ClockBound { bound });
             effects.push(Effect::Persist {

@@ -9,7 +9,7 @@ use super::cell::{
     Actors, Numbers, get_cell_id, get_deadline, get_name, get_range, get_value, number,
     put_cell_id, put_name, put_range, put_total,
 };
-use crate::causality::{Context, Dot, Hlc};
+use crate::causality::{Context, Dot, DotRun, Hlc};
 use crate::codec::{DecodeError, Reader, put_bytes, put_signed, put_varint};
 use crate::event::{Batch, Inc, Observed, Op, Put, RangeDel, Rem};
 use crate::id::ActorId;
@@ -79,6 +79,19 @@ impl BatchEncoder {
     #[must_use]
     pub const fn next_dot(&self) -> Dot {
         Dot::new(self.actor, self.first + self.count)
+    }
+
+    /// The dots of the events pushed, if there are any.
+    #[must_use]
+    pub const fn run(&self) -> Option<DotRun> {
+        if self.count == 0 {
+            return None;
+        }
+        Some(DotRun {
+            actor: self.actor,
+            first: self.first,
+            last: self.first + self.count - 1,
+        })
     }
 
     /// Appends an event.
@@ -172,7 +185,7 @@ impl BatchEncoder {
     }
 
     /// How long the body of the batch is, at most.
-    pub(super) fn bytes_max(&self) -> usize {
+    pub(crate) const fn bytes_max(&self) -> usize {
         BODY_HEAD_BYTES_MAX + self.ops.len()
     }
 

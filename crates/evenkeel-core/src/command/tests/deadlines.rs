@@ -191,6 +191,7 @@ fn the_order_of_expiry_survives_a_replay_of_the_log() {
         };
         run(&mut keys, command);
     }
+    drop(keys);
     let mut again = Node::member(1, &[1]);
     for effect in effects {
         if let Effect::Persist { record, .. } = effect {

@@ -13,6 +13,7 @@ mod sets;
 mod stores;
 mod strings;
 mod table;
+mod within;
 
 use bytes::Bytes;
 use evenkeel_resp::Reply;
@@ -72,6 +73,7 @@ impl Node {
             &mut effects,
         );
         let result = run(&mut keys);
+        drop(keys);
         self.take(effects);
         result
     }
@@ -100,43 +102,8 @@ impl Node {
         if let Err(error) = check_arity(spec, args) {
             return error;
         }
-        let positions = match keys_of(spec, args) {
-            Ok(positions) => positions,
-            Err(error) => return error,
-        };
-        if let Run::Rounds(step) = spec.run {
-            return self.rounds(args, step);
-        }
         self.random = self.random.split();
-        self.with(|keys| match spec.run {
-            Run::OnKey(run) => run(keys, args),
-            Run::OnEachKey { each, fold } => {
-                let part = |at: usize| -> Vec<&[u8]> {
-                    let key = &args[at..args.len().min(at + spec.keys.step)];
-                    [&args[..1], key].concat()
-                };
-                let parts = positions.iter().map(|at| each(keys, &part(*at)));
-                fold.fold(parts.collect())
-            }
-            Run::OnEveryPartition { each, fold } => fold.fold(vec![each(keys, args)]),
-            Run::Scan | Run::Rounds(_) | Run::Shell => Reply::error("run by the shell"),
-        })
-    }
-
-    fn rounds(&mut self, args: &[&[u8]], step: fn(Args<'_>, &[Vec<Reply>]) -> Round) -> Reply {
-        let mut answers = Vec::new();
-        loop {
-            match step(args, &answers) {
-                Round::Done(reply) => return reply,
-                Round::Calls(calls) => {
-                    let replies = calls.iter().map(|call| {
-                        let call: Vec<&[u8]> = call.iter().map(|arg| &arg[..]).collect();
-                        self.request(&call)
-                    });
-                    answers.push(replies.collect());
-                }
-            }
-        }
+        self.with(|keys| keys.run(spec, args))
     }
 
     /// Runs a command given as words, `''` for an empty one; gives the reply in short.
