@@ -13,6 +13,9 @@ pub enum Protocol {
     Resp2,
     /// After `HELLO 3`.
     Resp3,
+    /// What nodes send each other: RESP3 in which nothing is lost that a client
+    /// of either version would see. A missing array is `*-1`, pairs are `&`.
+    Peer,
 }
 
 /// Text that fits on one line: no CR, no LF.
@@ -69,6 +72,9 @@ pub enum Reply {
     Array(Vec<Self>),
     /// `%`, or an array twice as long in RESP2.
     Map(Vec<(Self, Self)>),
+    /// `*` of arrays of two, or one array twice as long in RESP2: elements with
+    /// their scores or values.
+    Pairs(Vec<(Self, Self)>),
     /// `~`, or an array in RESP2.
     Set(Vec<Self>),
     /// `,`, or a bulk string in RESP2.

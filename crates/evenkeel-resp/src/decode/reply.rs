@@ -1,4 +1,4 @@
-//! The client's side: a stream of replies in RESP2 and RESP3.
+//! The client's side: a stream of replies, in whatever protocol.
 //!
 //! Invariants:
 //! - open aggregates live on a heap stack, so nesting costs no call stack, and
@@ -213,7 +213,7 @@ impl ReplyDecoder {
         let room = self.room().saturating_sub(line_bytes);
         let element = match kind {
             b'$' | b'!' | b'=' => blob_header(kind, text, room)?,
-            b'*' | b'%' | b'~' | b'>' | b'|' => aggregate_header(kind, text, room)?,
+            b'*' | b'%' | b'~' | b'>' | b'|' | b'&' => aggregate_header(kind, text, room)?,
             _ => Element::Value(line_value(kind, text)?),
         };
         self.take(line_bytes, input)?;
@@ -225,6 +225,7 @@ impl Aggregate {
     fn finish(mut self) -> Reply {
         match self.kind {
             b'%' => Reply::Map(pairs(self.elements)),
+            b'&' => Reply::Pairs(pairs(self.elements)),
             b'~' => Reply::Set(self.elements),
             b'>' => Reply::Push(self.elements),
             b'|' => {
@@ -250,7 +251,7 @@ fn pairs(elements: Vec<Reply>) -> Vec<(Reply, Reply)> {
 }
 
 /// The bytes that begin an element.
-const KINDS: &[u8] = b"+-:$*_,#(=!%~>|";
+const KINDS: &[u8] = b"+-:$*_,#(=!%~>|&";
 
 fn line_value(kind: u8, text: &[u8]) -> Result<Reply, ReplyError> {
     let value = match kind {
@@ -329,7 +330,7 @@ fn aggregate_header(kind: u8, text: &[u8], room: usize) -> Result<Element, Reply
         return Err(ReplyError::TooBigReply);
     }
     let missing = match kind {
-        b'%' => count * 2,
+        b'%' | b'&' => count * 2,
         b'|' => count * 2 + 1,
         _ => count,
     };

@@ -1,8 +1,8 @@
 //! Values to bytes: replies on the server's side, commands on the client's.
 //!
 //! Invariant: whatever the text, the output is well framed; CR and LF in a
-//! line become spaces. RESP2 gets what Redis gives it: maps as flat arrays,
-//! sets and pushes as arrays, doubles, big numbers and verbatim text as bulk
+//! line become spaces. RESP2 gets what Redis gives it: maps and pairs as flat
+//! arrays, sets and pushes as arrays, doubles, big numbers and verbatim text as bulk
 //! strings, booleans as 1 and 0.
 
 mod double;
@@ -66,14 +66,14 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
     pub fn null(&mut self) {
         self.out.put_slice(match self.protocol {
             Protocol::Resp2 => b"$-1\r\n",
-            Protocol::Resp3 => b"_\r\n",
+            Protocol::Resp3 | Protocol::Peer => b"_\r\n",
         });
     }
 
     /// A missing array.
     pub fn null_array(&mut self) {
         self.out.put_slice(match self.protocol {
-            Protocol::Resp2 => b"*-1\r\n",
+            Protocol::Resp2 | Protocol::Peer => b"*-1\r\n",
             Protocol::Resp3 => b"_\r\n",
         });
     }
@@ -87,7 +87,7 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
     pub fn map(&mut self, count: usize) {
         match self.protocol {
             Protocol::Resp2 => put_header(self.out, b'*', count * 2),
-            Protocol::Resp3 => put_header(self.out, b'%', count),
+            Protocol::Resp3 | Protocol::Peer => put_header(self.out, b'%', count),
         }
     }
 
@@ -111,8 +111,8 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
         self.out.put_slice(match (self.protocol, value) {
             (Protocol::Resp2, false) => b":0\r\n",
             (Protocol::Resp2, true) => b":1\r\n",
-            (Protocol::Resp3, false) => b"#f\r\n",
-            (Protocol::Resp3, true) => b"#t\r\n",
+            (_, false) => b"#f\r\n",
+            (_, true) => b"#t\r\n",
         });
     }
 
@@ -125,7 +125,7 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
     pub fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => put_bulk(self.out, text),
-            Protocol::Resp3 => {
+            Protocol::Resp3 | Protocol::Peer => {
                 put_header(self.out, b'=', format.len() + 1 + text.len());
                 self.out.put_slice(&format);
                 self.out.put_slice(b":");
@@ -152,6 +152,7 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
                 self.map(pairs.len());
                 self.pairs(pairs);
             }
+            Reply::Pairs(pairs) => self.array_of_pairs(pairs),
             Reply::Set(values) => {
                 self.set(values.len());
                 self.values(values);
@@ -165,7 +166,7 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
                 self.values(values);
             }
             Reply::Attribute { attributes, reply } => {
-                if self.protocol == Protocol::Resp3 {
+                if self.protocol != Protocol::Resp2 {
                     put_header(self.out, b'|', attributes.len());
                     self.pairs(attributes);
                 }
@@ -187,10 +188,27 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
         }
     }
 
+    fn array_of_pairs(&mut self, pairs: &[(Reply, Reply)]) {
+        match self.protocol {
+            Protocol::Resp2 => put_header(self.out, b'*', pairs.len() * 2),
+            Protocol::Peer => put_header(self.out, b'&', pairs.len()),
+            Protocol::Resp3 => {
+                put_header(self.out, b'*', pairs.len());
+                for (key, value) in pairs {
+                    put_header(self.out, b'*', 2);
+                    self.reply(key);
+                    self.reply(value);
+                }
+                return;
+            }
+        }
+        self.pairs(pairs);
+    }
+
     fn array_or(&mut self, marker: u8, count: usize) {
         let marker = match self.protocol {
             Protocol::Resp2 => b'*',
-            Protocol::Resp3 => marker,
+            Protocol::Resp3 | Protocol::Peer => marker,
         };
         put_header(self.out, marker, count);
     }
@@ -198,7 +216,7 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
     fn line_or_bulk(&mut self, marker: u8, text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => put_bulk(self.out, text),
-            Protocol::Resp3 => self.line(marker, text),
+            Protocol::Resp3 | Protocol::Peer => self.line(marker, text),
         }
     }
 

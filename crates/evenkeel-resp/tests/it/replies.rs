@@ -68,6 +68,11 @@ fn golden_aggregates() -> Vec<Golden> {
             "%2\r\n:1\r\n#t\r\n$1\r\nk\r\n_\r\n",
         ),
         (
+            Reply::Pairs(vec![(Reply::bulk("k"), Reply::Double(1.5))]),
+            "*2\r\n$1\r\nk\r\n$3\r\n1.5\r\n",
+            "*1\r\n*2\r\n$1\r\nk\r\n,1.5\r\n",
+        ),
+        (
             Reply::Set(integers(&[0, 1])),
             "*2\r\n:0\r\n:1\r\n",
             "~2\r\n:0\r\n:1\r\n",
@@ -132,7 +137,8 @@ fn each_kind_of_reply_has_its_bytes_in_both_protocols() {
         let text = |protocol| String::from_utf8(encode(&reply, protocol)).unwrap();
         assert_eq!(text(Protocol::Resp2), resp2, "{reply:?}");
         assert_eq!(text(Protocol::Resp3), resp3, "{reply:?}");
-        assert_eq!(decode_one(resp3.as_bytes()), Ok(Some(reply)));
+        let peers = encode(&reply, Protocol::Peer);
+        assert_eq!(decode_one(&peers), Ok(Some(reply)));
     }
 }
 
@@ -287,7 +293,27 @@ fn replies() -> impl Strategy<Value = Reply> {
     })
 }
 
+/// Those of [`replies`], and around them what only nodes say to each other.
+fn peer_replies() -> impl Strategy<Value = Reply> {
+    let pairs = proptest::collection::vec((replies(), replies()), 0..4).prop_map(Reply::Pairs);
+    let leaf = prop_oneof![replies(), pairs, Just(Reply::NullArray)];
+    prop_oneof![
+        leaf.clone(),
+        proptest::collection::vec(leaf, 0..3).prop_map(Reply::Array)
+    ]
+}
+
 proptest! {
+    #[test]
+    fn replies_between_nodes_survive_however_the_stream_is_cut(
+        sent in proptest::collection::vec(peer_replies(), 1..4),
+        size in 1..9_usize,
+    ) {
+        let stream: Vec<u8> = sent.iter().flat_map(|reply| encode(reply, Protocol::Peer)).collect();
+        let limits = ReplyLimits::default();
+        prop_assert_eq!(decode(limits, stream.chunks(size)), (sent, None));
+    }
+
     #[test]
     fn replies_survive_resp3_however_the_stream_is_cut(
         sent in proptest::collection::vec(replies(), 1..4),
@@ -300,7 +326,7 @@ proptest! {
     }
 
     #[test]
-    fn one_reply_stays_one_reply_in_resp2(sent in replies()) {
+    fn one_reply_stays_one_reply_in_resp2(sent in peer_replies()) {
         let stream = encode(&sent, Protocol::Resp2);
         let (received, error) = decode(ReplyLimits::default(), [stream.as_slice()]);
         prop_assert_eq!((received.len(), error), (1, None));

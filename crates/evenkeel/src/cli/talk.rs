@@ -154,6 +154,10 @@ pub(crate) fn to_json(reply: &Reply) -> serde_json::Value {
         Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
             items.iter().map(to_json).collect()
         }
+        Reply::Pairs(pairs) => pairs
+            .iter()
+            .map(|(key, value)| Value::from(vec![to_json(key), to_json(value)]))
+            .collect(),
         Reply::Integer(number) => (*number).into(),
         Reply::Double(number) => (*number).into(),
         Reply::Boolean(yes) => (*yes).into(),

@@ -101,7 +101,7 @@ impl Node {
                     };
                     let reply = run_here(&node, args).await;
                     let mut out = id.to_le_bytes().to_vec();
-                    ReplyWriter::new(&mut out, Protocol::Resp3).reply(&reply);
+                    ReplyWriter::new(&mut out, Protocol::Peer).reply(&reply);
                     node.push(from, Kind::Answer, &out);
                 });
             }

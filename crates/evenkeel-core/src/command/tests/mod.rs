@@ -208,6 +208,12 @@ fn short(reply: &Reply) -> String {
         Reply::Bulk(bytes) => format!("'{}'", bytes.escape_ascii()),
         Reply::Null => "nil".into(),
         Reply::Array(replies) => format!("[{}]", list(replies)),
+        Reply::Pairs(pairs) => {
+            let pairs = pairs
+                .iter()
+                .map(|(k, v)| format!("[{} {}]", short(k), short(v)));
+            format!("[{}]", pairs.collect::<Vec<_>>().join(" "))
+        }
         Reply::Set(replies) => format!("{{{}}}", list(replies)),
         Reply::Map(pairs) => {
             let pairs = pairs
