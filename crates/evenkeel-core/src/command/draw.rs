@@ -4,6 +4,7 @@
 
 use evenkeel_resp::Reply;
 
+use super::hash::shown;
 use super::keyspace::Keyspace;
 use super::number::{integer, not_an_integer, positive};
 use super::random::Random;
@@ -46,6 +47,19 @@ pub(super) const COMMANDS: &[Spec] = &[
         "1.0.0",
         "O(N) where N is the number of members in the set, plus the count asked for",
         "Get one or multiple random members from a set",
+    ),
+    Spec::new(
+        "hrandfield",
+        -2,
+        &[Flag::Readonly],
+        KeySpec::ONE,
+        Run::OnKey(|keys, args| reply(hrandfield(keys, args))),
+    )
+    .in_group(Group::Hash, &["hash"])
+    .docs(
+        "6.2.0",
+        "O(N) where N is the number of fields in the hash, plus the count asked for",
+        "Get one or multiple random fields from a hash",
     ),
 ];
 
@@ -159,4 +173,42 @@ fn srandmember(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
         return Ok(drawn.into_iter().next().unwrap_or(Reply::Null));
     }
     Ok(Reply::Array(drawn))
+}
+
+fn hrandfield(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
+    let wanted = match args {
+        [_, _] => Wanted::Distinct(1),
+        [_, _, count, ..] => Wanted::parse(count)?,
+        _ => return Err(syntax_error()),
+    };
+    let with_values = with_option(args, b"WITHVALUES")?;
+    let mut random = keys.random();
+    let view = keys.view(args[1]).expect(Kind::Hash)?;
+    let drawn = draw(view, Kind::Hash, wanted, &mut random);
+    if args.len() == 2 {
+        return Ok(bulks(drawn).into_iter().next().unwrap_or(Reply::Null));
+    }
+    if !with_values {
+        return Ok(Reply::Array(bulks(drawn)));
+    }
+    let pairs = drawn.into_iter();
+    Ok(Reply::Pairs(
+        pairs
+            .map(|(field, cell)| (Reply::bulk(field.to_vec()), shown(view, cell)))
+            .collect(),
+    ))
+}
+
+/// Whether the option that asks for more than the names stands behind the count, which must then be half as large.
+pub(super) fn with_option(args: Args<'_>, option: &[u8]) -> Result<bool, Reply> {
+    match args {
+        [_, _] | [_, _, _] => Ok(false),
+        [_, _, count, word] if word.eq_ignore_ascii_case(option) => {
+            if integer(count)?.unsigned_abs() > i64::MAX.unsigned_abs() / 2 {
+                return Err(Reply::error("ERR value is out of range"));
+            }
+            Ok(true)
+        }
+        _ => Err(syntax_error()),
+    }
 }

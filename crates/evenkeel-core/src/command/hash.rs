@@ -202,7 +202,8 @@ fn value_of(view: &View<'_>, field: &[u8]) -> Reply {
     content.map_or(Reply::Null, |content| bulk(content.text()))
 }
 
-fn shown<'a>(view: View<'a>, cell: &'a Cell) -> Reply {
+/// The value of a visible field.
+pub(super) fn shown<'a>(view: View<'a>, cell: &'a Cell) -> Reply {
     let content = view.content_of(cell);
     content.map_or(Reply::Null, |content| bulk(content.text()))
 }

@@ -69,6 +69,37 @@ fn a_positive_count_draws_different_members_and_a_negative_one_any() {
 }
 
 #[test]
+fn fields_are_drawn_with_or_without_their_values() {
+    let mut node = Node::alone();
+    node.check(&[
+        ("HSET h a 1 b 2", "2"),
+        ("HINCRBY h n 7", "7"),
+        (
+            "HRANDFIELD h 5 WITHVALUES",
+            "[['a' '1'] ['b' '2'] ['n' '7']]",
+        ),
+        ("HRANDFIELD h 9223372036854775807", "['a' 'b' 'n']"),
+        ("HRANDFIELD h 0", "[]"),
+        ("HRANDFIELD nosuch", "nil"),
+        ("HRANDFIELD nosuch 1", "[]"),
+        ("HRANDFIELD nosuch 1 WITHVALUES", "[]"),
+        ("HRANDFIELD h 1 NOSUCH", "ERR syntax error"),
+        ("HRANDFIELD h 1 WITHVALUES x", "ERR syntax error"),
+        (
+            "HRANDFIELD h x",
+            "ERR value is not an integer or out of range",
+        ),
+        (
+            "HRANDFIELD h 9223372036854775807 WITHVALUES",
+            "ERR value is out of range",
+        ),
+        ("HDEL h a b", "2"),
+        ("HRANDFIELD h", "'n'"),
+        ("HRANDFIELD h -2 withvalues", "[['n' '7'] ['n' '7']]"),
+    ]);
+}
+
+#[test]
 fn popping_takes_each_member_once_and_the_key_with_the_last() {
     let mut node = Node::alone();
     node.run("SADD s a b c d e");
