@@ -30,7 +30,9 @@ mod string;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod view;
+mod whole;
 mod within;
 
 pub use expiry::EXPIRY_GRACE;

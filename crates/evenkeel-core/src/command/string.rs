@@ -255,20 +255,20 @@ fn read(keys: &mut Keyspace<'_>, key: &[u8]) -> Outcome {
 }
 
 /// What a string key shows; empty when there is none.
-fn text_of<'a>(view: &View<'a>) -> Cow<'a, [u8]> {
+pub(super) fn text_of<'a>(view: &View<'a>) -> Cow<'a, [u8]> {
     let content = view.content(Kind::String, b"");
     content.map_or(Cow::Borrowed(b""), |content| content.text())
 }
 
 /// How long a written value lives.
-enum Lifetime {
+pub(super) enum Lifetime {
     Unlimited,
     AsBefore,
     Until(Deadline),
 }
 
 /// Writes a string over whatever the key held.
-fn overwrite(view: View<'_>, key: &[u8], value: &[u8], lifetime: Lifetime) -> Writes {
+pub(super) fn overwrite(view: View<'_>, key: &[u8], value: &[u8], lifetime: Lifetime) -> Writes {
     let deadline = match lifetime {
         Lifetime::Unlimited => Deadline::NEVER,
         Lifetime::AsBefore => view.deadline(),

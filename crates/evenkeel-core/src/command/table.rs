@@ -2,10 +2,10 @@
 
 use super::spec::Flag;
 use super::spec::Spec;
-use super::{counter, draw, expire, generic, hash, set, shell, store, string};
+use super::{counter, draw, expire, generic, hash, set, shell, store, string, transfer};
 
 /// The families, each a part of the table.
-const FAMILIES: [&[Spec]; 9] = [
+const FAMILIES: [&[Spec]; 10] = [
     string::COMMANDS,
     counter::COMMANDS,
     set::COMMANDS,
@@ -15,6 +15,7 @@ const FAMILIES: [&[Spec]; 9] = [
     generic::COMMANDS,
     expire::COMMANDS,
     shell::COMMANDS,
+    transfer::COMMANDS,
 ];
 /// Places of the index. A power of two, at least twice the commands, so that probes stay short.
 const PLACES: usize = 1024;

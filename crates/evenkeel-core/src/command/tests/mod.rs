@@ -13,6 +13,7 @@ mod sets;
 mod stores;
 mod strings;
 mod table;
+mod transfers;
 mod within;
 
 use bytes::Bytes;

@@ -1,0 +1,77 @@
+//! A key as a whole: what it holds as one value, and a batch that puts such a value in its place.
+
+use super::keyspace::Writes;
+use super::string::{Lifetime, overwrite, text_of};
+use super::view::{View, set_deadline};
+use crate::partition::Write;
+use crate::rdb::Object;
+use crate::types::{CellId, Deadline, Kind, Value};
+
+/// The fields of a collection with what their cells hold.
+type Cells = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Why a value cannot travel: its type has no form here yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct NoForm;
+
+/// What a key shows; `None` without the key.
+pub(super) fn object_of(view: View<'_>) -> Result<Option<Object>, NoForm> {
+    let Some(kind) = view.kind() else {
+        return Ok(None);
+    };
+    let object = match kind {
+        Kind::String => Object::String(text_of(&view).into_owned()),
+        Kind::Set => {
+            let members = view.cells(Kind::Set);
+            Object::Set(members.map(|(member, _)| member.to_vec()).collect())
+        }
+        Kind::Hash => {
+            let pairs = view.cells(Kind::Hash).map(|(field, cell)| {
+                let content = view.content_of(cell);
+                let value = content.map_or_else(Vec::new, |content| content.text().into_owned());
+                (field.to_vec(), value)
+            });
+            Object::Hash(pairs.collect())
+        }
+        Kind::Deadline | Kind::SortedSet | Kind::List | Kind::HyperLogLog | Kind::Stream => {
+            return Err(NoForm);
+        }
+    };
+    Ok(Some(object))
+}
+
+/// Puts a value in the place of all that a key held, under a new deadline or none.
+pub(super) fn replace_whole(
+    view: View<'_>,
+    key: &[u8],
+    object: Object,
+    deadline: Deadline,
+) -> Result<Writes, NoForm> {
+    let lifetime = if deadline == Deadline::NEVER {
+        Lifetime::Unlimited
+    } else {
+        Lifetime::Until(deadline)
+    };
+    let (kind, cells): (Kind, Cells) = match object {
+        Object::String(text) => return Ok(overwrite(view, key, &text, lifetime)),
+        Object::Set(members) => {
+            let cells = members.into_iter().map(|member| (member, Vec::new()));
+            (Kind::Set, cells.collect())
+        }
+        Object::Hash(pairs) => (Kind::Hash, pairs),
+        Object::List(_) | Object::SortedSet(_) => return Err(NoForm),
+    };
+    let mut writes = view.removal(key);
+    if deadline.has_passed(view.wall()) {
+        return Ok(writes);
+    }
+    writes.extend(cells.into_iter().map(|(field, value)| Write::Set {
+        cell: CellId::new(key, kind, &field),
+        value: Value::from(value),
+        deadline,
+    }));
+    if deadline != Deadline::NEVER {
+        writes.push(set_deadline(key, deadline));
+    }
+    Ok(writes)
+}
