@@ -95,6 +95,14 @@ pub enum ConfigError {
         /// Its value.
         address: String,
     },
+    /// The file with the token of the HTTP API is of no use.
+    #[error("--http-token-file {file}: {why}; make one with: openssl rand -hex 32 > {file}")]
+    Token {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
     /// An address that cannot be resolved.
     #[error("{flag} {address} is no address to bind; write HOST:PORT, like 127.0.0.1:6379")]
     Address {
@@ -130,6 +138,8 @@ pub struct Config {
     /// When the log is synced to the disk: `always`, `everysec` or `never`.
     #[serde(with = "sync_policy")]
     pub sync: SyncPolicy,
+    /// The file with the token that lets others than this machine use the HTTP API; without it nobody else may.
+    pub http_token_file: Option<PathBuf>,
     /// Threads that execute commands; 0: one fewer than there are cores, at least one.
     pub threads: usize,
 }
@@ -147,8 +157,55 @@ impl Default for Config {
             insecure: false,
             fault_injection: false,
             sync: SyncPolicy::EverySecond,
+            http_token_file: None,
             threads: 0,
         }
+    }
+}
+
+/// A secret that is shown in place of a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The shortest that is accepted, in bytes: enough to resist guessing when drawn at random.
+    const BYTES_MIN: usize = 16;
+
+    /// Reads it from a file of one line.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its content is too short or no printable word.
+    pub fn read(file: &std::path::Path) -> Result<Self, ConfigError> {
+        let failed = |why: String| ConfigError::Token {
+            file: file.display().to_string(),
+            why,
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+        let word = text.trim_end_matches(['\r', '\n']);
+        if word.len() < Self::BYTES_MIN || !word.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(failed(format!(
+                "it must hold one line of at least {} printable characters",
+                Self::BYTES_MIN
+            )));
+        }
+        Ok(Self(word.to_owned()))
+    }
+
+    /// Whether this is it. Takes as long for a wrong one as for the right one.
+    #[must_use]
+    pub fn is(&self, shown: &str) -> bool {
+        let (wanted, shown) = (self.0.as_bytes(), shown.as_bytes());
+        let differences = wanted
+            .iter()
+            .zip(shown)
+            .fold(0, |sum, (a, b)| sum | (a ^ b));
+        wanted.len() == shown.len() && differences == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
     }
 }
 
@@ -228,11 +285,20 @@ impl Config {
                 Some(_) => {}
             }
         }
+        errors.extend(self.http_token().err());
         if errors.is_empty() {
             Ok(())
         } else {
             Err(errors)
         }
+    }
+
+    /// The token of the HTTP API, if there is one.
+    ///
+    /// # Errors
+    /// When its file is of no use.
+    pub fn http_token(&self) -> Result<Option<Token>, ConfigError> {
+        self.http_token_file.as_deref().map(Token::read).transpose()
     }
 
     /// How many threads execute commands.

@@ -19,11 +19,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admin;
 mod client;
 pub mod config;
 mod embed;
 mod entropy;
-mod http;
+#[doc(hidden)]
+pub mod json;
 mod link;
 mod metrics;
 mod node;

@@ -12,10 +12,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use crate::config::{Config, ConfigError, resolve};
+use crate::config::{Config, ConfigError, Token, resolve};
 use crate::link::{self, Announce};
 use crate::node::{self, Node, StartError};
-use crate::{client, http};
+use crate::{admin, client};
 
 /// Why a node did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ impl Server {
         let listeners = Listeners::bind(&config)?;
         let addresses = listeners.addresses()?;
         let announce = announce(&config, addresses);
+        let token = config
+            .http_token()
+            .map_err(|error| StartFailure::Config(vec![error]))?;
         let executors = config.executors();
         let (tell, news) = mpsc::unbounded_channel();
         let node = node::open(config, announce, tell)?;
@@ -83,7 +86,9 @@ impl Server {
         };
         let Listeners { client, peer, http } = listeners;
         let node = Arc::clone(&server.node);
-        server.spawn("evenkeel-node", move || run_node(node, news, peer, http))?;
+        server.spawn("evenkeel-node", move || {
+            run_node(node, news, peer, (http, token))
+        })?;
         for number in 0..executors {
             let node = Arc::clone(&server.node);
             // The first executor takes the bound socket, so that the port is never free in between.
@@ -174,13 +179,17 @@ async fn run_node(
     node: Arc<Node>,
     news: mpsc::UnboundedReceiver<evenkeel_store::log::Durable<node::Note>>,
     peer: std::net::TcpListener,
-    http: std::net::TcpListener,
+    (http, token): (std::net::TcpListener, Option<Token>),
 ) -> io::Result<()> {
     for other in node.topology.others() {
         tokio::task::spawn_local(link::keep_linked(Arc::clone(&node), other));
     }
     tokio::task::spawn_local(node::tick(Arc::clone(&node)));
-    tokio::task::spawn_local(http::serve(Arc::clone(&node), TcpListener::from_std(http)?));
+    tokio::task::spawn_local(admin::serve(
+        Arc::clone(&node),
+        token,
+        TcpListener::from_std(http)?,
+    ));
     tokio::task::spawn_local(node::hear_durable(Arc::clone(&node), news));
     link::accept(node, TcpListener::from_std(peer)?).await;
     Ok(())

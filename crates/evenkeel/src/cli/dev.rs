@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
     nodes: u16,
     /// The first node's port for clients; the others get the next ones
-    #[arg(long, value_name = "PORT", default_value_t = 7001, value_parser = clap::value_parser!(u16).range(1..=i64::from(PORT_MAX)))]
+    #[arg(long, value_name = "PORT", default_value_t = 7001, value_parser = clap::value_parser!(u16).range(2..=i64::from(PORT_MAX)))]
     port: u16,
     /// Keep the data here [default: a temporary directory, removed at the end]
     #[arg(long, value_name = "DIR")]
@@ -101,7 +101,11 @@ fn places(args: &Args, dir: &std::path::Path) -> Vec<Place> {
             name: name.to_string(),
             client: at(port),
             peer: at(port + PEER_OFFSET),
-            http: at(port + HTTP_OFFSET),
+            http: at(if port == args.port {
+                port - 1
+            } else {
+                port + HTTP_OFFSET
+            }),
             dir: dir.join(name.to_string()),
         })
         .collect()
@@ -145,8 +149,9 @@ fn welcome(places: &[Place], kept: bool) -> String {
         "stops all and removes the data"
     };
     format!(
-        "{}\nTry, in another terminal:\n  redis-cli -p {first} SET greeting hello\n  redis-cli -p {last} GET greeting\n  evenkeel inspect greeting --node 127.0.0.1:{first}\n\nCtrl-C {end}.\n",
-        columns(&rows, "")
+        "{}\nTry, in another terminal:\n  redis-cli -p {first} SET greeting hello\n  redis-cli -p {last} GET greeting\n  evenkeel inspect greeting --node 127.0.0.1:{first}\n\nIn a browser: {}/?key=greeting\n\nCtrl-C {end}.\n",
+        columns(&rows, ""),
+        rows[1][2]
     )
 }
 
@@ -168,7 +173,7 @@ mod tests {
         let of = |place: &Place| [&place.client, &place.peer, &place.http].map(String::clone);
         assert_eq!(
             of(&places[0]),
-            ["127.0.0.1:7001", "127.0.0.1:8001", "127.0.0.1:9001"]
+            ["127.0.0.1:7001", "127.0.0.1:8001", "127.0.0.1:7000"]
         );
         assert_eq!(
             of(&places[1]),
@@ -183,12 +188,14 @@ mod tests {
         assert_eq!(
             text,
             "NODE  CLIENTS         HTTP                   LOG
-A     127.0.0.1:7001  http://127.0.0.1:9001  d/A.log
+A     127.0.0.1:7001  http://127.0.0.1:7000  d/A.log
 
 Try, in another terminal:
   redis-cli -p 7001 SET greeting hello
   redis-cli -p 7001 GET greeting
   evenkeel inspect greeting --node 127.0.0.1:7001
+
+In a browser: http://127.0.0.1:7000/?key=greeting
 
 Ctrl-C stops all and removes the data.
 "

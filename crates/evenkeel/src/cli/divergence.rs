@@ -4,7 +4,7 @@ use anyhow::Result;
 use evenkeel_resp::Reply;
 
 use super::table::columns;
-use super::talk::{Dig as _, Talk, to_json};
+use super::talk::{Dig as _, Talk};
 use super::{NodeArg, say};
 
 /// Flags of `evenkeel divergence`.
@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         .collect();
     let reply = Talk::open(&args.node.node)?.run(&command)?;
     if args.json {
-        return say(&format!("{}\n", to_json(&reply)));
+        return say(&format!("{}\n", evenkeel::json::to_json(&reply)));
     }
     say(&format!("{}\n{}\n", matrix(&reply, ""), verdict(&reply)))
 }

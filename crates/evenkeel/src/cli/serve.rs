@@ -32,9 +32,12 @@ pub(super) struct Args {
     /// Where peers connect [default: 127.0.0.1:6380]
     #[arg(long, value_name = "HOST:PORT")]
     peer_listen: Option<String>,
-    /// Health checks and metrics [default: 127.0.0.1:6381]
+    /// Dashboard, API, health checks and metrics [default: 127.0.0.1:6381]
     #[arg(long, value_name = "HOST:PORT")]
     http_listen: Option<String>,
+    /// File with the token that lets others than this machine use the dashboard [default: nobody else may]
+    #[arg(long, value_name = "FILE")]
+    http_token_file: Option<PathBuf>,
     /// All nodes and their peer addresses, the same list everywhere [default: this node alone]
     #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',')]
     members: Vec<Member>,
@@ -74,6 +77,7 @@ impl Args {
         config.listen = self.listen.unwrap_or(config.listen);
         config.peer_listen = self.peer_listen.unwrap_or(config.peer_listen);
         config.http_listen = self.http_listen.unwrap_or(config.http_listen);
+        config.http_token_file = self.http_token_file.or(config.http_token_file);
         config.announce_host = self.announce_host.or(config.announce_host);
         config.sync = self.sync.unwrap_or(config.sync);
         config.threads = self.threads.unwrap_or(config.threads);

@@ -142,41 +142,6 @@ pub(crate) fn readable(bytes: &[u8]) -> String {
     }
 }
 
-/// A reply as JSON: maps become objects, bytes become text.
-pub(crate) fn to_json(reply: &Reply) -> serde_json::Value {
-    use serde_json::Value;
-    match reply {
-        Reply::Map(pairs) => pairs
-            .iter()
-            .map(|(key, value)| (key.text().unwrap_or_default(), to_json(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Reply::Array(items) | Reply::Set(items) | Reply::Push(items) => {
-            items.iter().map(to_json).collect()
-        }
-        Reply::Pairs(pairs) => pairs
-            .iter()
-            .map(|(key, value)| Value::from(vec![to_json(key), to_json(value)]))
-            .collect(),
-        Reply::Integer(number) => (*number).into(),
-        Reply::Double(number) => (*number).into(),
-        Reply::Boolean(yes) => (*yes).into(),
-        Reply::Bulk(bytes) => json_text(bytes),
-        Reply::Simple(line) | Reply::Error(line) | Reply::BigNumber(line) => {
-            json_text(line.as_bytes())
-        }
-        Reply::Verbatim { text, .. } => json_text(text),
-        Reply::Null | Reply::NullArray => Value::Null,
-        Reply::Attribute { reply, .. } => to_json(reply),
-    }
-}
-
-fn json_text(bytes: &[u8]) -> serde_json::Value {
-    std::str::from_utf8(bytes)
-        .map_or_else(|_| bytes.escape_ascii().to_string(), str::to_owned)
-        .into()
-}
-
 /// A map of a reply, for tests and for texts put together here.
 #[cfg(test)]
 pub(crate) fn map(fields: &[(&'static str, Reply)]) -> Reply {
@@ -209,16 +174,5 @@ mod tests {
         assert_eq!(reply.field("a").number(), Some(1));
         assert_eq!(reply.field("b"), &Reply::Null);
         assert_eq!(Reply::Integer(3).field("b"), &Reply::Null);
-    }
-
-    #[test]
-    fn a_map_becomes_a_json_object() {
-        let reply = map(&[
-            ("ok", Reply::Boolean(true)),
-            ("none", Reply::Null),
-            ("list", Reply::Array(vec![bulk("x"), Reply::Integer(2)])),
-        ]);
-        let expected = serde_json::json!({"ok": true, "none": null, "list": ["x", 2]});
-        assert_eq!(to_json(&reply), expected);
     }
 }

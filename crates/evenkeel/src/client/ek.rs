@@ -87,6 +87,12 @@ fn inspect(node: Arc<Node>, args: Args<'_>) -> Outcome {
     }))
 }
 
+/// What this node alone holds of a key: the command and its arguments as in EK.INSPECT.
+pub(crate) fn inspect_own(node: &Node, args: &[Bytes]) -> Reply {
+    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    inspect_here(node, &borrowed)
+}
+
 fn inspect_here(node: &Node, args: Args<'_>) -> Reply {
     let Some(key) = args.get(1) else {
         return Reply::error("ERR wrong number of arguments for 'ek.inspect' command");

@@ -12,4 +12,5 @@ mod session;
 mod wait;
 
 pub(crate) use connection::{accept, listen};
-pub(crate) use run::run_here;
+pub(crate) use ek::inspect_own;
+pub(crate) use run::{run_here, run_once};

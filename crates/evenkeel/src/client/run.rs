@@ -338,6 +338,24 @@ pub(super) async fn forward_read(
     }
 }
 
+/// Runs one command without a connection, as the HTTP face does.
+pub(crate) async fn run_once(node: &Arc<Node>, args: &[Bytes]) -> Reply {
+    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    let mut session = Session::new(Arc::clone(node), None, None);
+    let reply = match run(&mut session, &borrowed) {
+        Outcome::Now(reply) | Outcome::Close(reply) => reply,
+        Outcome::Later(later) => later.await,
+    };
+    if !session.wrote_in_turn {
+        node.end_turn();
+        return reply;
+    }
+    match node.settle_turn().await {
+        Ok(()) => reply,
+        Err(refusal) => Reply::error(refusal.text()),
+    }
+}
+
 /// Runs a command that another node has sent: here and nowhere else.
 pub(crate) async fn run_here(node: &Arc<Node>, args: Vec<Bytes>) -> Reply {
     let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();

@@ -8,7 +8,7 @@ use evenkeel_resp::Reply;
 use super::cluster::{Cluster, shown};
 use super::screen::{Screen, ms};
 use crate::cli::divergence::matrix;
-use crate::cli::talk::{Dig as _, to_json};
+use crate::cli::talk::Dig as _;
 
 const A: usize = 0;
 const B: usize = 1;
@@ -144,7 +144,7 @@ fn apart(cluster: &mut Cluster, screen: &Screen) -> Result<()> {
         let lag = lags.iter().find(|lag| lag.peer == peer);
         lag.map_or(0, |lag| lag.lacks)
     };
-    screen.divergence(&matrix(&reply, "   "), to_json(&reply))?;
+    screen.divergence(&matrix(&reply, "   "), evenkeel::json::to_json(&reply))?;
     screen.claim(
         "A sees that it cannot reach C ('?') and says so instead of guessing",
         reply.field("unreachable").is_true() && !reply.field("converged").is_true(),
@@ -187,12 +187,12 @@ fn together(cluster: &mut Cluster, screen: &Screen) -> Result<()> {
         })?;
         Ok((inspected, cluster.divergence(A)?))
     })?;
-    screen.inspection(to_json(&inspected))?;
+    screen.inspection(evenkeel::json::to_json(&inspected))?;
     screen.claim(
         "and the one that lost is not gone: EK.INSPECT shows it on every node",
         shows_both(&inspected),
     )?;
-    screen.divergence(&matrix(&reply, "   "), to_json(&reply))?;
+    screen.divergence(&matrix(&reply, "   "), evenkeel::json::to_json(&reply))?;
     screen.claim(
         "no node lacks a single event of another",
         reply.field("converged").is_true(),

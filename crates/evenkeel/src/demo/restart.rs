@@ -8,7 +8,7 @@ use super::cluster::{Cluster, DELAY_MS_MAX};
 use super::load::{Load, Written};
 use super::screen::{Screen, ms};
 use crate::cli::divergence::matrix;
-use crate::cli::talk::{Dig as _, to_json};
+use crate::cli::talk::Dig as _;
 
 const A: usize = 0;
 const B: usize = 1;
@@ -105,7 +105,7 @@ fn caught_up(cluster: &mut Cluster, screen: &Screen, wanted: u64, missed: u64) -
         &format!("every node has all {wanted} keys: nothing acknowledged was lost"),
         counts == [wanted; 3],
     )?;
-    screen.divergence(&matrix(&reply, "   "), to_json(&reply))?;
+    screen.divergence(&matrix(&reply, "   "), evenkeel::json::to_json(&reply))?;
     screen.claim(
         "no node lacks a single event of another",
         reply.field("converged").is_true(),

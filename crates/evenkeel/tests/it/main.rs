@@ -4,6 +4,8 @@
 //! passes, or fails with `EVENKEEL_REQUIRE=all`.
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod cluster;
@@ -37,3 +39,5 @@ mod support;
 mod tools;
 #[cfg(test)]
 mod waiting;
+#[cfg(test)]
+mod webdriver;

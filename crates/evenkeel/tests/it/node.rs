@@ -196,12 +196,20 @@ impl Node {
 
     /// The status and body of an HTTP GET.
     pub(crate) fn http(&self, path: &str) -> (u16, String) {
+        let host = format!("Host: {}:{}", self.plan.host, self.plan.http_port);
+        self.http_with(&format!("GET {path}"), &[&host], "")
+    }
+
+    /// The status and body of an HTTP request, with these headers.
+    pub(crate) fn http_with(&self, line: &str, headers: &[&str], body: &str) -> (u16, String) {
         let address = format!("{}:{}", self.plan.host, self.plan.http_port);
         let mut stream = TcpStream::connect(&address).unwrap();
         stream.set_read_timeout(Some(START_LIMIT)).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            "{line} HTTP/1.1\r\n{}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            headers.join("\r\n"),
+            body.len()
         )
         .unwrap();
         let mut text = String::new();

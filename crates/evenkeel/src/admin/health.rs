@@ -1,51 +1,24 @@
-//! The HTTP face: is it alive, is it ready, what does it count.
+//! Is it ready, what does it count: for load balancers and monitoring.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use tokio::net::TcpListener;
 
+use super::Admin;
 use crate::node::Node;
 
-/// Serves as long as the node runs.
-pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
-    let mut stopping = node.stop.subscribe();
-    let router = Router::new()
-        .route("/", get(front))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(node);
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = stopping.changed().await;
-    });
-    if let Err(error) = served.await {
-        tracing::warn!(%error, "the HTTP face ended");
-    }
-}
-
-async fn front(State(node): State<Arc<Node>>) -> String {
-    format!(
-        "Evenkeel {} node {}\n/livez /readyz /metrics\n",
-        env!("CARGO_PKG_VERSION"),
-        node.config.node
-    )
-}
-
 /// Ready means: takes writes. How far peers are behind is told, and never a reason to refuse clients.
-async fn ready(State(node): State<Arc<Node>>) -> Response {
+pub(super) async fn ready(State(admin): State<Admin>) -> Response {
+    let node = &admin.node;
     let mut text = String::new();
     for peer in node.topology.others() {
         let link = if node.is_linked(peer) { "up" } else { "down" };
         let name = node.topology.name(peer);
         text.push_str(&format!(
             "peer {name}: link {link}, lacks {} events\n",
-            lag(&node, peer)
+            lag(node, peer)
         ));
     }
     match node.wal.refusal() {
@@ -58,13 +31,15 @@ async fn ready(State(node): State<Arc<Node>>) -> Response {
     }
 }
 
-fn lag(node: &Node, peer: evenkeel_core::id::NodeId) -> u64 {
+/// Events that a peer lacks, by its last advert.
+pub(super) fn lag(node: &Node, peer: evenkeel_core::id::NodeId) -> u64 {
     node.held()
         .filter_map(|id| node.look(id, |partition| partition.lag(peer)))
         .sum()
 }
 
-async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
+pub(super) async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
+    let node = &admin.node;
     let mut out = String::new();
     node.metrics.render(&mut out);
     gauge(
@@ -100,7 +75,7 @@ async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
         "evenkeel_lag_events",
         "gauge",
         "Events that the peer lacks, by its last advert. High for long: the link is down or too slow.",
-        &each(&|peer| lag(&node, peer)),
+        &each(&|peer| lag(node, peer)),
     );
     gauge(
         &mut out,

@@ -1,0 +1,158 @@
+//! The JSON API, version 1: what this node is and holds, asked by the dashboard, scripts and monitoring.
+//!
+//! Stable: fields are added, never renamed or removed. `openapi.json` beside this file describes it; a test compares.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use evenkeel_resp::Reply;
+use serde_json::{Value, json};
+
+use super::Admin;
+use super::health::lag;
+use super::query::parameter;
+use crate::json::to_json;
+use crate::node::Topology;
+
+/// The document that describes the API.
+const DOCUMENT: &str = include_str!("openapi.json");
+
+pub(super) async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
+}
+
+pub(super) async fn unknown() -> Response {
+    failure(
+        StatusCode::NOT_FOUND,
+        "ERR there is nothing here ; /api/v1/openapi.json lists what there is",
+    )
+}
+
+/// This node, in figures that only grow or say what is now.
+pub(super) async fn status(State(admin): State<Admin>) -> Response {
+    let node = &admin.node;
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let metrics = &node.metrics;
+    let peers = node.topology.others().map(|peer| {
+        json!({
+            "name": node.topology.name(peer),
+            "linked": node.is_linked(peer),
+            "lacks_events": lag(node, peer),
+        })
+    });
+    let keys: usize = node
+        .held()
+        .filter_map(|id| node.look(id, |partition| partition.replica().live_keys()))
+        .sum();
+    let refusal = node.wal.refusal();
+    answer(&json!({
+        "node": node.config.node,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_ms": u64::try_from(node.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "writable": refusal.is_none(),
+        "refusal": refusal.map(|refusal| refusal.text()),
+        "fault_injection": node.config.fault_injection,
+        "keys": keys,
+        "partitions_held": node.held().count(),
+        "clients": read(&metrics.clients),
+        "commands_total": read(&metrics.commands),
+        "command_errors_total": read(&metrics.errors),
+        "forwarded_total": read(&metrics.forwarded),
+        "sync_units_total": read(&metrics.sync_units),
+        "snapshots_installed_total": read(&metrics.snapshots_installed),
+        "digest_mismatch_total": read(&metrics.digest_mismatch),
+        "log_appended_bytes_total": read(&node.wal.appended_bytes),
+        "peers": peers.collect::<Vec<_>>(),
+    }))
+}
+
+/// The nodes, and for each partition the nodes that hold it, home first.
+pub(super) async fn topology(State(admin): State<Admin>) -> Response {
+    let reply = admin.desk.run(words(&["EK.TOPOLOGY"])).await;
+    let Reply::Map(_) = reply else {
+        return of_reply(&reply);
+    };
+    let mut topology = to_json(&reply);
+    let table = Topology::partitions().map(|partition| {
+        let names = admin.node.topology.replicas(partition).into_iter();
+        names
+            .map(|node| admin.node.topology.name(node))
+            .collect::<Vec<_>>()
+    });
+    topology["table"] = json!(table.collect::<Vec<_>>());
+    answer(&topology)
+}
+
+/// How far the nodes are apart; with `key`, in the partition of that key alone.
+pub(super) async fn divergence(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let mut args = words(&["EK.DIVERGENCE"]);
+    args.extend(parameter(query.as_deref(), "key"));
+    of_reply(&admin.desk.run(args).await)
+}
+
+/// What every replica holds of a key, or, with `scope=node`, this one alone.
+pub(super) async fn inspect(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let query = query.as_deref();
+    let Some(key) = parameter(query, "key") else {
+        return failure(
+            StatusCode::BAD_REQUEST,
+            "ERR which key? ; write ?key=NAME, percent-encoded",
+        );
+    };
+    let own = match parameter(query, "scope").as_deref() {
+        None | Some(b"cluster") => false,
+        Some(b"node") => true,
+        Some(_) => {
+            return failure(StatusCode::BAD_REQUEST, "ERR scope is 'cluster' or 'node'");
+        }
+    };
+    let mut args = words(&["EK.INSPECT"]);
+    args.push(key);
+    args.extend(parameter(query, "field"));
+    if own {
+        return of_reply(&crate::client::inspect_own(&admin.node, &args));
+    }
+    of_reply(&admin.desk.run(args).await)
+}
+
+pub(super) fn words(words: &[&'static str]) -> Vec<Bytes> {
+    words
+        .iter()
+        .map(|word| Bytes::from_static(word.as_bytes()))
+        .collect()
+}
+
+/// A reply as a response: an error of the node becomes one of HTTP.
+pub(super) fn of_reply(reply: &Reply) -> Response {
+    let Reply::Error(text) = reply else {
+        return answer(&to_json(reply));
+    };
+    let text = String::from_utf8_lossy(text.as_bytes());
+    let status = match text.split(' ').next() {
+        Some("NOPERM") => StatusCode::FORBIDDEN,
+        Some("NOHOME" | "IOERR" | "DISKFULL" | "OVERLOADED" | "BEHIND" | "UNMET" | "INDOUBT") => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    failure(status, &text)
+}
+
+pub(super) fn answer(value: &Value) -> Response {
+    let head = [
+        (header::CONTENT_TYPE, "application/json"),
+        // Every answer is of this instant.
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (head, value.to_string()).into_response()
+}
+
+/// An error: the same text that a Redis client would get.
+pub(super) fn failure(status: StatusCode, text: &str) -> Response {
+    let mut response = answer(&json!({ "error": text }));
+    *response.status_mut() = status;
+    response
+}
