@@ -29,6 +29,7 @@ metrics! {
     errors = "counter", "evenkeel_command_errors_total", "Commands answered with an error. Growing: look at the clients' logs for the error's first word.";
     forwarded = "counter", "evenkeel_forwarded_total", "Commands forwarded to a node that holds the key. High: let clients use the slot map.";
     in_doubt = "counter", "evenkeel_in_doubt_total", "Forwarded commands whose outcome is unknown. Growing: the link to a member fails under way.";
+    slow_clients_closed = "counter", "evenkeel_slow_clients_closed_total", "Subscribers closed because they read slower than messages came. Growing: make them faster, or raise client-output-buffer-limit.";
     protocol_errors = "counter", "evenkeel_protocol_errors_total", "Connections closed for broken requests. Growing: something that speaks no RESP connects.";
     bad_frames = "counter", "evenkeel_bad_frames_total", "Frames of peers that could not be read. Above zero: versions or memory are damaged.";
     clock_ahead = "counter", "evenkeel_clock_ahead_total", "Remote stamps beyond the skew bound. Growing: a node's clock is wrong, check its time service.";

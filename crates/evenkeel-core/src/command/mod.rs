@@ -19,6 +19,7 @@ mod hash;
 mod inspect;
 mod keyspace;
 mod number;
+mod pubsub;
 mod random;
 mod scan;
 mod set;

@@ -118,6 +118,8 @@ pub enum Flag {
     AllowBusy,
     /// A part of other commands: run as a call of [`Run::Rounds`] and between nodes, refused to clients.
     Inner,
+    /// About channels and who listens.
+    Pubsub,
 }
 
 impl Flag {
@@ -136,6 +138,7 @@ impl Flag {
             Self::NoAuth => "no_auth",
             Self::AllowBusy => "allow_busy",
             Self::Inner => "inner",
+            Self::Pubsub => "pubsub",
         }
     }
 }
@@ -177,6 +180,8 @@ pub enum Group {
     Hash,
     /// Any key.
     Generic,
+    /// Channels.
+    Pubsub,
     /// The connection itself.
     Connection,
     /// The server.
@@ -196,6 +201,7 @@ impl Group {
             Self::Set => "set",
             Self::Hash => "hash",
             Self::Generic => "generic",
+            Self::Pubsub => "pubsub",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",
@@ -322,6 +328,7 @@ impl Spec {
             (self.is(Flag::Readonly), "read"),
             (self.is(Flag::Admin), "admin"),
             (self.is(Flag::Admin), "dangerous"),
+            (self.is(Flag::Pubsub), "pubsub"),
         ];
         let pace = if self.is(Flag::Fast) { "fast" } else { "slow" };
         let implied = implied

@@ -2,10 +2,10 @@
 
 use super::spec::Flag;
 use super::spec::Spec;
-use super::{counter, draw, expire, generic, hash, set, shell, store, string, transfer};
+use super::{counter, draw, expire, generic, hash, pubsub, set, shell, store, string, transfer};
 
 /// The families, each a part of the table.
-const FAMILIES: [&[Spec]; 10] = [
+const FAMILIES: [&[Spec]; 11] = [
     string::COMMANDS,
     counter::COMMANDS,
     set::COMMANDS,
@@ -14,6 +14,7 @@ const FAMILIES: [&[Spec]; 10] = [
     store::COMMANDS,
     generic::COMMANDS,
     expire::COMMANDS,
+    pubsub::COMMANDS,
     shell::COMMANDS,
     transfer::COMMANDS,
 ];

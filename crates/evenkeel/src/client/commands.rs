@@ -4,7 +4,7 @@ use evenkeel_core::command::{Flag, Spec, check_arity, keys_of, listed};
 use evenkeel_resp::Reply;
 
 use super::run::Args;
-use super::server::{text, unknown_subcommand};
+use super::server::{number, text, unknown_subcommand};
 
 pub(super) fn run(args: Args<'_>) -> Reply {
     let sub = args.get(1).map(|sub| sub.to_ascii_lowercase());
@@ -28,10 +28,6 @@ pub(super) fn run(args: Args<'_>) -> Reply {
 /// The command of that name, if clients may send it.
 fn lookup(name: &[u8]) -> Option<&'static Spec> {
     evenkeel_core::command::lookup(name).filter(|spec| !spec.is(Flag::Inner))
-}
-
-fn number(value: impl TryInto<i64>) -> Reply {
-    Reply::Integer(value.try_into().unwrap_or(i64::MAX))
 }
 
 fn info(spec: &Spec) -> Reply {

@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::connected::Connected;
+use super::pubsub;
 use super::run::{Later, Outcome, run};
 use super::session::{ReplyMode, Session};
 use crate::metrics::bump;
@@ -27,6 +29,8 @@ use crate::node::Node;
 const READ_BYTES: usize = 16 << 10;
 /// Replies that wait to be written before the next request of a pipeline is run.
 const REPLIES_BYTES_MAX: usize = 256 << 10;
+/// Replies and messages that wait to be written before more messages are taken.
+const OUT_BYTES_MAX: usize = 2 * REPLIES_BYTES_MAX;
 /// Clients at one time. More are told so and closed.
 const CLIENTS_MAX: u64 = 10_000;
 /// A request that has begun must be whole within this time: half a command a minute holds no connection.
@@ -105,13 +109,12 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
     let mut decoder = RequestDecoder::new(Limits::authenticated());
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let mut out = Vec::with_capacity(READ_BYTES);
-    let mut stopping = session.node.stop.subscribe();
     let mut begun = None;
     loop {
         let stop = run_ready(&mut session, &mut decoder, &input, &mut out);
         let wrote = session.wrote_in_turn;
         finish_turn(&mut session, &mut out).await;
-        write(&mut stream, &mut out).await?;
+        write(&session.connected, &mut stream, &mut out).await?;
         let waits = match stop {
             Stop::Close => return Ok(()),
             Stop::Full(used) => {
@@ -130,7 +133,7 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             }
         };
         if let Some(later) = waits {
-            let Some(reply) = unless_gone(later, &mut stream, &mut input).await else {
+            let Some(reply) = unless_gone(&session, later, &mut stream, &mut input).await else {
                 return Ok(());
             };
             // It may have written in the turn before, beside what it waited for.
@@ -141,13 +144,14 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
         if input.capacity() - input.len() < READ_BYTES {
             input.reserve(READ_BYTES);
         }
-        let read = tokio::select! {
+        tokio::select! {
             biased;
-            read = next_bytes(&mut stream, &mut input, begun) => read?,
-            _ = stopping.changed() => return Ok(()),
-        };
-        if read == 0 {
-            return Ok(());
+            read = next_bytes(&mut stream, &mut input, begun) => if read? == 0 {
+                return Ok(());
+            },
+            () = session.connected.called() => {
+                write_messages(&session.connected, &mut stream, &mut out).await?;
+            }
         }
     }
 }
@@ -166,6 +170,7 @@ async fn next_bytes(
 
 /// Waits for a reply as long as the client is there; `None` when it has gone. What it sends meanwhile is kept.
 async fn unless_gone(
+    session: &Session,
     mut later: Later,
     stream: &mut TcpStream,
     input: &mut BytesMut,
@@ -174,6 +179,9 @@ async fn unless_gone(
         input.reserve(READ_BYTES);
         tokio::select! {
             reply = &mut later => return Some(reply),
+            () = session.connected.called() => {
+                write_messages(&session.connected, stream, &mut Vec::new()).await.ok()?;
+            }
             read = stream.read_buf(input) => match read {
                 Ok(0) => return timeout(LEAVING_TIMEOUT, later).await.ok(),
                 Ok(_) => {}
@@ -201,6 +209,10 @@ fn run_ready(
                 bump(&session.node.metrics.commands);
                 match run(session, &args) {
                     Outcome::Now(reply) => put(session, out, &reply),
+                    Outcome::Posted => {
+                        take_messages(session, out);
+                        session.reply.step();
+                    }
                     Outcome::Later(later) => return Stop::Waits(used, later),
                     Outcome::Close(reply) => {
                         put(session, out, &reply);
@@ -226,11 +238,21 @@ fn put(session: &mut Session, out: &mut Vec<u8>, reply: &Reply) {
     if matches!(reply, Reply::Error(_)) {
         bump(&session.node.metrics.errors);
     }
-    match session.reply {
-        ReplyMode::On => ReplyWriter::new(out, session.protocol).reply(reply),
-        ReplyMode::Off => {}
-        ReplyMode::Skip => session.reply = ReplyMode::SkipNext,
-        ReplyMode::SkipNext => session.reply = ReplyMode::On,
+    if pubsub::listens(session) {
+        // What came before the command was run is read before its reply.
+        take_messages(session, out);
+    }
+    if session.reply == ReplyMode::On {
+        ReplyWriter::new(out, session.protocol).reply(reply);
+    }
+    session.reply.step();
+}
+
+/// Puts what waits for this connection behind the replies.
+fn take_messages(session: &Session, out: &mut Vec<u8>) {
+    if session.connected.is_called() {
+        // What finds no room is taken when this is written.
+        session.connected.take(out, OUT_BYTES_MAX);
     }
 }
 
@@ -261,17 +283,41 @@ fn count_replies(out: &[u8]) -> usize {
     let mut rest = BytesMut::from(out);
     let mut decoder = evenkeel_resp::ReplyDecoder::new(evenkeel_resp::ReplyLimits::default());
     let mut count = 0;
-    while let Ok(Some(_)) = decoder.decode(&mut rest) {
-        count += 1;
+    while let Ok(Some(reply)) = decoder.decode(&mut rest) {
+        count += usize::from(!matches!(reply, Reply::Push(_)));
     }
     count
 }
 
-async fn write(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
+/// Writes all messages that wait, a part at a time. An error when the connection is to be closed.
+async fn write_messages(
+    connected: &Connected,
+    stream: &mut TcpStream,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    while connected.is_called() {
+        if connected.is_closing() {
+            return Err(closed_from_outside());
+        }
+        connected.take(out, OUT_BYTES_MAX);
+        write(connected, stream, out).await?;
+    }
+    Ok(())
+}
+
+fn closed_from_outside() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the node")
+}
+
+async fn write(connected: &Connected, stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
     if out.is_empty() {
         return Ok(());
     }
-    timeout(WRITE_TIMEOUT, stream.write_all(out)).await??;
+    tokio::select! {
+        biased;
+        written = timeout(WRITE_TIMEOUT, stream.write_all(out)) => written??,
+        () = connected.closed() => return Err(closed_from_outside()),
+    }
     out.clear();
     if out.capacity() > REPLIES_BYTES_MAX * 2 {
         out.shrink_to(READ_BYTES);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process;
 
+use super::pubsub::Space;
 use super::run::Args;
 use super::server::{REDIS_VERSION, keys_here, load};
 use crate::node::Node;
@@ -138,6 +139,14 @@ fn stats(node: &Node, out: &mut String) {
         out,
         format_args!("total_error_replies:{}", load(&node.metrics.errors)),
     );
+    for (name, space) in [
+        ("pubsub_channels", Space::Channels),
+        ("pubsub_patterns", Space::Patterns),
+        ("pubsubshard_channels", Space::Shards),
+    ] {
+        let names = node.front.hub.count_names(space);
+        line(out, format_args!("{name}:{names}"));
+    }
 }
 
 fn replication(_: &Node, out: &mut String) {

@@ -2,10 +2,13 @@
 
 mod commands;
 mod config;
+mod connected;
 mod connection;
 mod ek;
+mod front;
 mod info;
 mod inspect;
+mod pubsub;
 mod run;
 mod server;
 mod session;
@@ -13,4 +16,20 @@ mod wait;
 
 pub(crate) use connection::{accept, listen};
 pub(crate) use ek::inspect_own;
+pub(crate) use front::Front;
+pub(crate) use pubsub::{interest_told, introduce, published};
 pub(crate) use run::{run_here, run_once};
+
+use evenkeel_core::command::{Args, Spec};
+
+/// The name of a command, with its subcommand where it has one: `client|list`.
+fn full_name(spec: &Spec, args: Args<'_>) -> String {
+    let sub = args.get(1).and_then(|word| {
+        let mut known = spec.subcommands.iter();
+        known.find(|known| known.as_bytes().eq_ignore_ascii_case(word))
+    });
+    sub.map_or_else(
+        || spec.name.to_owned(),
+        |sub| format!("{}|{sub}", spec.name),
+    )
+}

@@ -14,7 +14,7 @@ use evenkeel_resp::Reply;
 use smallvec::SmallVec;
 
 use super::session::{Forwarded, Session};
-use super::{ek, server};
+use super::{ek, pubsub, server};
 use crate::metrics::bump;
 use crate::node::{Node, Topology, Unanswered};
 
@@ -31,6 +31,8 @@ pub(super) enum Outcome {
     Now(Reply),
     /// It has to wait.
     Later(Later),
+    /// What answers it is among the connection's messages, in its place.
+    Posted,
     /// Its reply, and the end of the connection.
     Close(Reply),
 }
@@ -46,6 +48,9 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
     session.last_command = spec.name;
     if let Err(reply) = check_arity(spec, args) {
         return Outcome::Now(reply);
+    }
+    if let Some(refusal) = pubsub::refuse(session, spec, args) {
+        return Outcome::Now(refusal);
     }
     if spec.flags.contains(&Flag::Write) {
         if let Some(refusal) = session.node.wal.refusal() {
@@ -387,6 +392,9 @@ async fn run_local(node: &Arc<Node>, args: Args<'_>) -> Reply {
     let Some(spec) = args.first().and_then(|name| lookup(name)) else {
         return unknown(args);
     };
+    if spec.name == "pubsub" {
+        return pubsub::run_inner(node, args);
+    }
     if spec.flags.contains(&Flag::Write)
         && let Some(refusal) = node.wal.refusal()
     {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use evenkeel_core::command::{Keyspace, Run, lookup, slot};
 use evenkeel_resp::{Protocol, Reply};
 
+use super::pubsub::{self, Space};
 use super::run::{Args, Outcome};
 use super::session::{ReplyMode, Session};
 use crate::node::Node;
@@ -23,7 +24,7 @@ pub(super) fn text(text: impl Into<String>) -> Reply {
 
 pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> Outcome {
     let reply = match name {
-        "ping" => ping(args),
+        "ping" => ping(session, args),
         "echo" => Reply::bulk(args[1].to_vec()),
         "hello" => hello(session, args),
         "auth" => Reply::error(
@@ -43,6 +44,10 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "cluster" => cluster(session, args),
         "lolwut" => text(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
         "wait" => return super::wait::run(session, args),
+        "pubsub" => return pubsub::run_pubsub(session, args),
+        name if name.ends_with("subscribe") || name.ends_with("publish") => {
+            return pubsub::run(session, name, args);
+        }
         _ => unsupported(name),
     };
     Outcome::Now(reply)
@@ -55,8 +60,11 @@ fn unsupported(name: &str) -> Reply {
     ))
 }
 
-fn ping(args: Args<'_>) -> Reply {
+fn ping(session: &Session, args: Args<'_>) -> Reply {
     match args {
+        [_] | [_, _] if session.protocol == Protocol::Resp2 && pubsub::listens(session) => {
+            pubsub::pong(args)
+        }
         [_] => Reply::simple("PONG"),
         [_, message] => Reply::bulk(message.to_vec()),
         _ => Reply::error("ERR wrong number of arguments for 'ping' command"),
@@ -119,7 +127,7 @@ fn hello(session: &mut Session, args: Args<'_>) -> Reply {
             }
         };
     }
-    session.protocol = protocol;
+    session.set_protocol(protocol);
     session.name = name.unwrap_or_else(|| std::mem::take(&mut session.name));
     let version = if protocol == Protocol::Resp3 { 3 } else { 2 };
     Reply::Map(vec![
@@ -173,6 +181,22 @@ fn client(session: &mut Session, args: Args<'_>) -> Reply {
     }
 }
 
+/// What HELP answers: one line each.
+pub(super) fn help(command: &str, lines: &[&str]) -> Reply {
+    let head = format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    let tail = ["HELP", "    Prints this help."];
+    let lines = lines
+        .iter()
+        .chain(&tail)
+        .map(|line| Reply::simple(line.to_string()));
+    Reply::Array(std::iter::once(Reply::simple(head)).chain(lines).collect())
+}
+
+/// A count as a reply.
+pub(super) fn number(value: impl TryInto<i64>) -> Reply {
+    Reply::Integer(value.try_into().unwrap_or(i64::MAX))
+}
+
 pub(super) fn unknown_subcommand(command: &str, sub: &[u8]) -> Reply {
     let sub = sub.escape_ascii();
     Reply::error(format!(
@@ -195,12 +219,17 @@ fn describe(session: &Session) -> String {
         address.map_or_else(String::new, |at| at.to_string())
     };
     format!(
-        "id={} addr={} laddr={} fd=0 name={} age={} idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd=0 name={} age={} idle=0 flags=N db=0 sub={} psub={} ssub={} multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         session.id,
-        address(session.peer),
-        address(session.local),
+        address(session.connected.peer),
+        address(session.connected.local),
         String::from_utf8_lossy(&session.name),
-        session.since.elapsed().as_secs(),
+        session.connected.since.elapsed().as_secs(),
+        session.subscriptions.count(Space::Channels),
+        session.subscriptions.count(Space::Patterns),
+        session.subscriptions.count(Space::Shards),
+        session.connected.waiting_messages(),
+        session.connected.waiting_bytes(),
         session.last_command,
         if session.protocol == Protocol::Resp3 {
             3

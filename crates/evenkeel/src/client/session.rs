@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use evenkeel_core::causality::{Context, DotRun};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_resp::Protocol;
 use parking_lot::Mutex;
 
+use super::connected::Connected;
+use super::pubsub::{self, Subscriptions};
 use crate::node::Node;
 
 /// Where writes of this connection were done that this node could not do itself.
@@ -18,10 +19,10 @@ pub(super) type Forwarded = Arc<Mutex<BTreeSet<(PartitionId, NodeId)>>>;
 /// One connection.
 pub(super) struct Session {
     pub(super) node: Arc<Node>,
+    /// What others see of it.
+    pub(super) connected: Arc<Connected>,
+    pub(super) subscriptions: Subscriptions,
     pub(super) id: u64,
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) local: Option<SocketAddr>,
-    pub(super) since: Instant,
     pub(super) protocol: Protocol,
     pub(super) name: Vec<u8>,
     pub(super) library: Vec<u8>,
@@ -46,6 +47,17 @@ pub(super) enum ReplyMode {
     SkipNext,
 }
 
+impl ReplyMode {
+    /// A command was answered, or left unanswered as it was to be.
+    pub(super) const fn step(&mut self) {
+        *self = match *self {
+            Self::Skip => Self::SkipNext,
+            Self::SkipNext => Self::On,
+            mode @ (Self::On | Self::Off) => mode,
+        };
+    }
+}
+
 impl Session {
     pub(super) fn new(
         node: Arc<Node>,
@@ -55,10 +67,9 @@ impl Session {
         let id = node.next_id();
         Self {
             node,
+            connected: Arc::new(Connected::new(id, peer, local)),
+            subscriptions: Subscriptions::default(),
             id,
-            peer,
-            local,
-            since: Instant::now(),
             protocol: Protocol::Resp2,
             name: Vec::new(),
             library: Vec::new(),
@@ -73,9 +84,16 @@ impl Session {
 
     /// Back to how a connection starts (RESET).
     pub(super) fn reset(&mut self) {
-        self.protocol = Protocol::Resp2;
+        pubsub::end_all(self);
+        self.set_protocol(Protocol::Resp2);
         self.name.clear();
         self.reply = ReplyMode::On;
+    }
+
+    /// From the next reply or message on.
+    pub(super) fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.connected.set_protocol(protocol);
     }
 
     /// Notes what this connection has written.
@@ -104,5 +122,11 @@ impl Session {
             .iter()
             .map(|(partition, newest)| (*partition, upto(*newest)))
             .collect()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        pubsub::end_all(self);
     }
 }

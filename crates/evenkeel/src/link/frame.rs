@@ -25,6 +25,10 @@ pub(crate) enum Kind {
     Request = 7,
     /// The answer.
     Answer = 8,
+    /// A message to whoever listens.
+    Publish = 9,
+    /// How many listen to a name at the sender.
+    Interest = 10,
 }
 
 impl Kind {
@@ -38,6 +42,8 @@ impl Kind {
             6 => Self::Partition,
             7 => Self::Request,
             8 => Self::Answer,
+            9 => Self::Publish,
+            10 => Self::Interest,
             _ => return None,
         })
     }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
 use super::{HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES};
+use crate::client;
 use crate::node::Node;
 
 /// Accepts links as long as the node runs.
@@ -88,6 +89,8 @@ async fn receive(
                 Kind::Partition => node.partition_frame(peer, body)?,
                 Kind::Request => node.request_arrived(peer, body),
                 Kind::Answer => node.answer_arrived(body),
+                Kind::Publish => client::published(node, &body),
+                Kind::Interest => client::interest_told(node, peer, &body),
                 Kind::Hello | Kind::Welcome | Kind::Refused | Kind::Pong => {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,

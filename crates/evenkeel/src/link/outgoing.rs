@@ -15,6 +15,7 @@ use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
 use super::outbox::Outbox;
 use super::{DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, SILENCE_MAX};
+use crate::client;
 use crate::config::resolve;
 use crate::node::Node;
 
@@ -55,6 +56,7 @@ async fn link_once(node: &Arc<Node>, peer: NodeId, outbox: &Outbox) -> io::Resul
     let incarnation = timeout(HELLO_TIMEOUT, introduce(node, peer, &mut stream)).await??;
     outbox.set_open(true);
     node.link_up(peer, incarnation);
+    client::introduce(node, peer);
     tracing::info!(peer = node.topology.name(peer), "linked");
     let (reader, writer) = stream.into_split();
     let ended = tokio::select! {

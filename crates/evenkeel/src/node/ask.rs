@@ -14,6 +14,7 @@ use evenkeel_resp::{Protocol, Reply, ReplyDecoder, ReplyLimits, ReplyWriter};
 use tokio::sync::oneshot;
 
 use super::Node;
+use super::convergence::join_all;
 use crate::client::run_here;
 use crate::link::frame::Kind;
 
@@ -74,6 +75,14 @@ impl Node {
         let decoded =
             ReplyDecoder::new(ReplyLimits::default()).decode(&mut BytesMut::from(&body[..]));
         decoded.ok().flatten().ok_or(Unanswered::Unknown)
+    }
+
+    /// Asks every linked peer the same, side by side; gives the answers that came in time.
+    pub(crate) async fn ask_linked(&self, args: &[Bytes], timeout: Duration) -> Vec<Reply> {
+        let linked = self.topology.others().filter(|peer| self.is_linked(*peer));
+        let asked = linked.map(|peer| self.ask_command(peer, args.to_vec(), timeout));
+        let answers = join_all(asked.collect()).await;
+        answers.into_iter().filter_map(Result::ok).collect()
     }
 
     /// What another node holds, by partition.

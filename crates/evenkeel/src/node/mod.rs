@@ -32,6 +32,7 @@ use evenkeel_core::time::{Duration, Now, WallMs};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
+use crate::client::Front;
 use crate::config::Config;
 use crate::link::fault::Faults;
 use crate::link::frame::Kind;
@@ -46,6 +47,7 @@ pub(crate) struct Node {
     pub(crate) incarnation: ActorId,
     pub(crate) announce: Announce,
     pub(crate) metrics: Metrics,
+    pub(crate) front: Front,
     pub(crate) faults: Faults,
     pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
     pub(crate) wal: wal::Wal,
@@ -213,7 +215,14 @@ impl Node {
         }
     }
 
-    fn push(&self, to: NodeId, kind: Kind, body: &[u8]) -> bool {
+    /// Sends a frame to every linked peer; one that cannot take it misses it.
+    pub(crate) fn broadcast(&self, kind: Kind, body: &[u8]) {
+        for (peer, outbox) in &self.outboxes {
+            outbox.push(kind, body, self.faults.of(*peer));
+        }
+    }
+
+    pub(crate) fn push(&self, to: NodeId, kind: Kind, body: &[u8]) -> bool {
         self.outboxes
             .get(&to)
             .is_some_and(|outbox| outbox.push(kind, body, self.faults.of(to)))

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::wal::{Note, Wal, records};
 use super::{Held, Node, Topology};
+use crate::client::Front;
 use crate::config::{Config, PARTITIONS};
 use crate::link::{Announce, Outbox};
 use crate::metrics::Metrics;
@@ -114,6 +115,7 @@ pub(crate) fn open(
         incarnation,
         announce,
         metrics: Metrics::default(),
+        front: Front::default(),
         faults: crate::link::fault::Faults::default(),
         wal,
         partitions: Vec::new(),

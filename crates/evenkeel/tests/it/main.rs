@@ -32,6 +32,8 @@ mod partition;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod pubsub;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod support;
