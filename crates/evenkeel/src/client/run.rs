@@ -350,6 +350,10 @@ pub(crate) async fn run_once(node: &Arc<Node>, args: &[Bytes]) -> Reply {
     let reply = match run(&mut session, &borrowed) {
         Outcome::Now(reply) | Outcome::Close(reply) => reply,
         Outcome::Later(later) => later.await,
+        // Nobody is there to hear what would follow; the session ends here and its subscriptions with it.
+        Outcome::Posted => Reply::error(
+            "UNSUPPORTED subscribing needs a connection that stays ; use a Redis client for it",
+        ),
     };
     if !session.wrote_in_turn {
         node.end_turn();
