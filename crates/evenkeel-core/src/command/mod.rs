@@ -8,9 +8,11 @@
 //! Invariants: a command that fails has written nothing; one that changes nothing writes no event; what replicas
 //! show is a function of their cells and the time alone, so it is the same everywhere (replication.md 5).
 
+mod algebra;
 mod content;
 mod counter;
 mod draw;
+mod elements;
 mod expire;
 mod expiry;
 mod generic;
@@ -19,6 +21,7 @@ mod hash;
 mod inspect;
 mod keyspace;
 mod number;
+mod page;
 mod pubsub;
 mod random;
 mod scan;

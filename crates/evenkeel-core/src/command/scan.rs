@@ -1,15 +1,11 @@
-//! SCAN: walks a partition's keys in the order of a hash, so that a cursor is a number.
-//!
-//! Invariant: the order is the same in every run, whatever is added or removed meanwhile, and all keys of one hash
-//! value come together; so a key that is there throughout a scan is returned.
-
-use std::collections::BinaryHeap;
+//! SCAN: walks a partition's keys, page by page.
 
 use evenkeel_resp::Reply;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::keyspace::Keyspace;
 use super::number::integer;
+use super::page::page;
 use super::view::{View, type_name};
 use super::{Args, glob_match, syntax_error};
 use crate::types::Key;
@@ -52,28 +48,49 @@ impl<'a> ScanRequest<'a> {
         };
         let mut rest = args[2..].iter();
         while let Some(option) = rest.next() {
-            let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
             let value = rest.next().ok_or_else(syntax_error)?;
-            if is("COUNT") {
-                let count = usize::try_from(integer(value)?).unwrap_or(0);
-                if count == 0 {
-                    return Err(syntax_error());
-                }
-                request.count = count;
-            } else if is("MATCH") {
-                request.filter.pattern = Some(value);
-            } else if is("TYPE") {
+            if option.eq_ignore_ascii_case(b"TYPE") {
                 request.filter.type_name = Some(value);
             } else {
-                return Err(syntax_error());
+                request.set(option, value)?;
             }
         }
         Ok(request)
     }
+
+    /// Parses the arguments of HSCAN and its like, from the cursor on.
+    pub(super) fn parse_within(cursor: u64, options: Args<'a>) -> Result<Self, Reply> {
+        let mut request = Self {
+            cursor,
+            count: COUNT_DEFAULT,
+            filter: ScanFilter::default(),
+        };
+        let mut rest = options.iter();
+        while let Some(option) = rest.next() {
+            request.set(option, rest.next().ok_or_else(syntax_error)?)?;
+        }
+        Ok(request)
+    }
+
+    fn set(&mut self, option: &[u8], value: &'a [u8]) -> Result<(), Reply> {
+        if option.eq_ignore_ascii_case(b"COUNT") {
+            self.count = usize::try_from(integer(value)?).unwrap_or(0);
+            return if self.count == 0 {
+                Err(syntax_error())
+            } else {
+                Ok(())
+            };
+        }
+        if option.eq_ignore_ascii_case(b"MATCH") {
+            self.filter.pattern = Some(value);
+            return Ok(());
+        }
+        Err(syntax_error())
+    }
 }
 
 /// Reads a cursor as C does: nothing is 0, and a negative number counts from the end.
-fn parse_cursor(text: &[u8]) -> Result<u64, Reply> {
+pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, Reply> {
     if text.is_empty() {
         return Ok(0);
     }
@@ -95,50 +112,14 @@ pub struct ScanPage {
 
 impl Keyspace<'_> {
     /// The visible keys from the hash `from` on, about `count` of them looked at.
-    ///
-    /// Looks once at the name of every key of the partition: an index would take as much memory as the names.
     #[must_use]
     pub fn scan(&self, from: u64, count: usize, filter: ScanFilter<'_>) -> ScanPage {
-        let wanted = count.max(1);
-        // The first `count` hashes and one more, which is where the next page begins.
-        let mut first: BinaryHeap<(u64, &[u8])> = BinaryHeap::new();
-        for (key, _) in self.replica().keys() {
-            let place = (hash(key), key);
-            if place.0 < from {
-                continue;
-            }
-            if first.len() <= wanted {
-                first.push(place);
-            } else if first.peek().is_some_and(|last| place < *last) {
-                first.pop();
-                first.push(place);
-            }
-        }
-        let page = first.into_sorted_vec();
-        let next = (page.len() > wanted).then(|| page[wanted].0);
-        let is_split = next.is_some() && next == page.first().map(|place| place.0);
-        if let Some(next) = next.filter(|_| is_split) {
-            // More keys of one hash value than a page has: they come together all the same.
-            let keys = self.replica().keys().map(|(key, _)| key);
-            let keys = keys.filter(|key| hash(key) == next);
-            return ScanPage {
-                next: Some(next + 1),
-                keys: keys
-                    .filter(|key| self.passes(key, filter))
-                    .map(Key::from)
-                    .collect(),
-            };
-        }
-        let keys = page
-            .into_iter()
-            .filter(|place| next.is_none_or(|next| place.0 < next))
-            .map(|place| place.1);
+        let keys = || self.replica().keys().map(|(key, _)| (hash(key), key));
+        let (keys, next) = page(keys, from, count);
+        let keys = keys.into_iter().filter(|key| self.passes(key, filter));
         ScanPage {
             next,
-            keys: keys
-                .filter(|key| self.passes(key, filter))
-                .map(Key::from)
-                .collect(),
+            keys: keys.map(Key::from).collect(),
         }
     }
 

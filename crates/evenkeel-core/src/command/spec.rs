@@ -1,9 +1,12 @@
 //! What is known of a command before it runs: its name, arity, keys and where it runs.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use evenkeel_resp::Reply;
 
 use super::keyspace::Keyspace;
+use super::number::parse_integer;
 use super::{Args, ok};
 
 /// How a command is run.
@@ -112,6 +115,10 @@ pub enum Flag {
     Stale,
     /// Takes constant or logarithmic time.
     Fast,
+    /// May wait for keys to change.
+    Blocking,
+    /// Where its keys are depends on the arguments.
+    Movablekeys,
     /// Before authentication.
     NoAuth,
     /// Also while a script hangs.
@@ -135,6 +142,8 @@ impl Flag {
             Self::Loading => "loading",
             Self::Stale => "stale",
             Self::Fast => "fast",
+            Self::Blocking => "blocking",
+            Self::Movablekeys => "movablekeys",
             Self::NoAuth => "no_auth",
             Self::AllowBusy => "allow_busy",
             Self::Inner => "inner",
@@ -152,6 +161,8 @@ pub struct KeySpec {
     pub last: isize,
     /// From one key to the next.
     pub step: usize,
+    /// The argument that says how many keys follow it; 0: none does, and the other fields are right.
+    pub counted_at: usize,
 }
 
 impl KeySpec {
@@ -163,9 +174,24 @@ impl KeySpec {
     pub const ALL: Self = Self::new(1, -1, 1);
     /// Every other argument.
     pub const PAIRS: Self = Self::new(1, -1, 2);
+    /// The first two arguments.
+    pub const TWO: Self = Self::new(1, 2, 1);
 
     const fn new(first: usize, last: isize, step: usize) -> Self {
-        Self { first, last, step }
+        Self {
+            first,
+            last,
+            step,
+            counted_at: 0,
+        }
+    }
+
+    /// As many as this argument says, right behind it.
+    pub(super) const fn counted(at: usize) -> Self {
+        Self {
+            counted_at: at,
+            ..Self::NONE
+        }
     }
 }
 
@@ -178,6 +204,8 @@ pub enum Group {
     Set,
     /// Hashes.
     Hash,
+    /// Lists.
+    List,
     /// Any key.
     Generic,
     /// Channels.
@@ -200,6 +228,7 @@ impl Group {
             Self::String => "string",
             Self::Set => "set",
             Self::Hash => "hash",
+            Self::List => "list",
             Self::Generic => "generic",
             Self::Pubsub => "pubsub",
             Self::Connection => "connection",
@@ -329,6 +358,7 @@ impl Spec {
             (self.is(Flag::Admin), "admin"),
             (self.is(Flag::Admin), "dangerous"),
             (self.is(Flag::Pubsub), "pubsub"),
+            (self.is(Flag::Blocking), "blocking"),
         ];
         let pace = if self.is(Flag::Fast) { "fast" } else { "slow" };
         let implied = implied
@@ -380,9 +410,19 @@ pub(super) fn wrong_arity(name: &str) -> Reply {
 /// The positions of the keys in a request whose arity is right.
 ///
 /// # Errors
-/// When what belongs to the last key is missing.
+/// When what belongs to the last key is missing, or there are fewer keys than the arguments say.
 pub fn keys_of(spec: &Spec, args: Args<'_>) -> Result<Vec<usize>, Reply> {
-    let KeySpec { first, last, step } = spec.keys;
+    let KeySpec {
+        first,
+        last,
+        step,
+        counted_at,
+    } = spec.keys;
+    if counted_at > 0 {
+        return counted_keys(args, counted_at)
+            .map(Iterator::collect)
+            .ok_or_else(|| Reply::error("ERR Invalid arguments specified for command"));
+    }
     if first == 0 {
         return Ok(Vec::new());
     }
@@ -395,6 +435,13 @@ pub fn keys_of(spec: &Spec, args: Args<'_>) -> Result<Vec<usize>, Reply> {
         return Err(wrong_arity(spec.name));
     }
     Ok((first..end).step_by(step).collect())
+}
+
+/// The keys behind the argument that counts them, when they are all there.
+fn counted_keys(args: Args<'_>, at: usize) -> Option<Range<usize>> {
+    let count = args.get(at).and_then(|count| parse_integer(count))?;
+    let count = usize::try_from(count).ok().filter(|count| *count > 0)?;
+    (count < args.len() - at).then(|| at + 1..at + 1 + count)
 }
 
 /// The error for a name that is not in the table, as Redis words it.

@@ -1,22 +1,22 @@
 //! The table of all commands, found by name without an allocation.
 
-use super::spec::Flag;
-use super::spec::Spec;
-use super::{counter, draw, expire, generic, hash, pubsub, set, shell, store, string, transfer};
+use super::spec::{Flag, Spec};
 
 /// The families, each a part of the table.
-const FAMILIES: [&[Spec]; 11] = [
-    string::COMMANDS,
-    counter::COMMANDS,
-    set::COMMANDS,
-    draw::COMMANDS,
-    hash::COMMANDS,
-    store::COMMANDS,
-    generic::COMMANDS,
-    expire::COMMANDS,
-    pubsub::COMMANDS,
-    shell::COMMANDS,
-    transfer::COMMANDS,
+const FAMILIES: &[&[Spec]] = &[
+    super::string::COMMANDS,
+    super::counter::COMMANDS,
+    super::set::COMMANDS,
+    super::algebra::COMMANDS,
+    super::draw::COMMANDS,
+    super::elements::COMMANDS,
+    super::hash::COMMANDS,
+    super::store::COMMANDS,
+    super::generic::COMMANDS,
+    super::transfer::COMMANDS,
+    super::expire::COMMANDS,
+    super::pubsub::COMMANDS,
+    super::shell::COMMANDS,
 ];
 /// Places of the index. A power of two, at least twice the commands, so that probes stay short.
 const PLACES: usize = 1024;
@@ -46,7 +46,7 @@ pub fn listed() -> impl Iterator<Item = &'static Spec> {
 
 /// Every command, those that are only parts of others included.
 pub fn all() -> impl Iterator<Item = &'static Spec> {
-    FAMILIES.into_iter().flatten()
+    FAMILIES.iter().copied().flatten()
 }
 
 /// FNV-1a over the name in lower case, folded to a place.

@@ -20,11 +20,6 @@ const NEWEST_AT_HOME: &str = "Concurrent writes are all kept; the newest stamp i
 const MOVES: &str = "Writes the new key as SET does and removes of the old one what it saw: a concurrent write to the \
     old key stays there. Atomic when both keys are in one partition.";
 
-const TWO_KEYS: KeySpec = KeySpec {
-    first: 1,
-    last: 2,
-    step: 1,
-};
 /// How often a move begins again because its key has changed meanwhile. After that the key stays under both names, as
 /// if its last change had come after the move.
 const MOVES_MAX: usize = 4;
@@ -63,7 +58,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         "copy",
         -3,
         &[Flag::Write, Flag::Denyoom],
-        TWO_KEYS,
+        KeySpec::TWO,
         Run::Rounds(copy),
     )
     .in_group(Group::Generic, &["keyspace"])
@@ -74,20 +69,26 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .merges(NEWEST_AT_HOME)
     .conditional(Conditional::Always),
-    Spec::new("rename", 3, &[Flag::Write], TWO_KEYS, Run::Rounds(rename))
-        .in_group(Group::Generic, &["keyspace"])
-        .docs(
-            "1.0.0",
-            "O(N) where N is the size of the value",
-            "Rename a key",
-        )
-        .merges(MOVES)
-        .conditional(Conditional::Always),
+    Spec::new(
+        "rename",
+        3,
+        &[Flag::Write],
+        KeySpec::TWO,
+        Run::Rounds(rename),
+    )
+    .in_group(Group::Generic, &["keyspace"])
+    .docs(
+        "1.0.0",
+        "O(N) where N is the size of the value",
+        "Rename a key",
+    )
+    .merges(MOVES)
+    .conditional(Conditional::Always),
     Spec::new(
         "renamenx",
         3,
         &[Flag::Write, Flag::Fast],
-        TWO_KEYS,
+        KeySpec::TWO,
         Run::Rounds(renamenx),
     )
     .in_group(Group::Generic, &["keyspace"])

@@ -125,7 +125,8 @@ impl<'a> View<'a> {
         Content::of(cell, self.judged_at)
     }
 
-    fn cell(self, kind: Kind, field: &[u8]) -> Option<&'a Cell> {
+    /// A cell of one kind, visible or not; none when the key shows another type.
+    pub(super) fn cell(self, kind: Kind, field: &[u8]) -> Option<&'a Cell> {
         self.cells
             .filter(|_| self.kind == Some(kind))?
             .cell(kind, field)

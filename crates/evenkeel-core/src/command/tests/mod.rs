@@ -1,9 +1,11 @@
 //! Commands as a client sees them: one replica against Redis' behaviour, two against the table of conflicts.
 
+mod algebra;
 mod conflicts;
 mod counters;
 mod deadlines;
 mod draws;
+mod elements;
 mod hashes;
 mod inspection;
 mod keys;
@@ -109,11 +111,16 @@ impl Node {
 
     /// Runs a command given as words, `''` for an empty one; gives the reply in short.
     fn run(&mut self, command: &str) -> String {
+        short(&self.request_of(command))
+    }
+
+    /// Runs a command given as words; gives the reply itself.
+    fn request_of(&mut self, command: &str) -> Reply {
         let words = command
             .split(' ')
             .map(|word| if word == "''" { "" } else { word });
         let args: Vec<&[u8]> = words.map(str::as_bytes).collect();
-        short(&self.request(&args))
+        self.request(&args)
     }
 
     /// Runs commands, each with the reply that must come.
