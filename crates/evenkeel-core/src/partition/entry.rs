@@ -1,15 +1,19 @@
 //! What is held of one key: its cells, and what can be told of them without looking at each.
 //!
 //! Invariants: no empty cell is stored, but for the two inline ones of a collection; `live` counts the live cells
-//! of its kind; `carried` is never later than the earliest deadline that a cell other than the register carries.
+//! of its kind; `carried` is never later than the earliest deadline that a cell other than the register carries;
+//! the ranking of a sorted set holds exactly its live cells, under the scores they show.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::ranking::Ranking;
 use crate::causality::Dot;
-use crate::types::{Cell, CellId, CellName, Chain, ChainId, Deadline, Field, Key, Kind, Total};
+use crate::types::{
+    Cell, CellId, CellName, Chain, ChainId, Deadline, Field, Key, Kind, Score, Total,
+};
 
 /// The cells of one key. Most keys have one cell and pay for no map.
 #[derive(Clone, Debug)]
@@ -44,6 +48,28 @@ struct Part {
     kind: Kind,
     cells: BTreeMap<Field, Cell>,
     live: usize,
+    /// Only sorted sets have one.
+    ranking: Option<Box<Ranking>>,
+}
+
+impl Part {
+    /// Moves a member to where its score is now.
+    fn rank(&mut self, member: &[u8], before: Option<Score>, after: Option<Score>) {
+        let stays = match (before, after) {
+            (None, None) => true,
+            (Some(before), Some(after)) => before.same(after),
+            _ => false,
+        };
+        let Some(ranking) = self.ranking.as_mut().filter(|_| !stays) else {
+            return;
+        };
+        if let Some(score) = before {
+            ranking.remove(score, member);
+        }
+        if let Some(score) = after {
+            ranking.insert(score, member);
+        }
+    }
 }
 
 /// What of a cell's bookkeeping can change with its content.
@@ -56,6 +82,8 @@ pub(super) struct Marks {
     live: bool,
     held: bool,
     carried: Deadline,
+    /// Of a live member of a sorted set.
+    score: Option<Score>,
 }
 
 impl Marks {
@@ -68,6 +96,7 @@ impl Marks {
         live: false,
         held: false,
         carried: Deadline::NEVER,
+        score: None,
     };
 
     pub(super) fn of(id: &CellId, cell: &Cell) -> Self {
@@ -81,6 +110,10 @@ impl Marks {
             carried: match id.name.kind {
                 Kind::Deadline => Deadline::NEVER,
                 _ => cell.earliest_carried(),
+            },
+            score: match id.name.kind {
+                Kind::SortedSet => Score::of(cell, None),
+                _ => None,
             },
         }
     }
@@ -276,6 +309,7 @@ impl Collection {
                 kind,
                 cells: BTreeMap::new(),
                 live: 0,
+                ranking: (kind == Kind::SortedSet).then(Box::default),
             };
             self.parts.insert(at, part);
         }
@@ -303,10 +337,11 @@ impl Collection {
             Kind::Deadline => self.deadline = cell,
             Kind::String => self.string = cell,
             kind => {
-                self.part_mut(kind).cells.insert(name.field, cell);
+                let cells = &mut self.part_mut(kind).cells;
+                cells.insert(name.field.clone(), cell);
             }
         }
-        self.account(name.kind, Marks::NONE, marks);
+        self.account(&name, Marks::NONE, marks);
     }
 
     fn update<R>(&mut self, id: &CellId, change: impl FnOnce(&mut Cell) -> R) -> (R, Marks, Marks) {
@@ -336,11 +371,11 @@ impl Collection {
                 }
             },
         };
-        self.account(id.name.kind, changed.1, changed.2);
+        self.account(&id.name, changed.1, changed.2);
         changed
     }
 
-    fn account(&mut self, kind: Kind, before: Marks, after: Marks) {
+    fn account(&mut self, name: &CellName, before: Marks, after: Marks) {
         let step = |count: &mut usize, before: bool, after: bool| {
             *count = *count + usize::from(after) - usize::from(before);
         };
@@ -351,9 +386,10 @@ impl Collection {
         step(&mut self.intricate, before.intricate, after.intricate);
         step(&mut self.len, before.held, after.held);
         self.carried = self.carried.min(after.carried);
-        if kind.has_fields() {
-            let part = self.part_mut(kind);
+        if name.kind.has_fields() {
+            let part = self.part_mut(name.kind);
             step(&mut part.live, before.live, after.live);
+            part.rank(&name.field, before.score, after.score);
             if part.cells.is_empty() {
                 self.parts.retain(|part| !part.cells.is_empty());
             }
@@ -446,6 +482,15 @@ impl<'a> KeyCells<'a> {
     #[must_use]
     pub fn deadline(self) -> Option<Deadline> {
         self.cell(Kind::Deadline, b"")?.latest_deadline()
+    }
+
+    /// The live members of a sorted set in order, where several cells of it are held.
+    #[must_use]
+    pub fn ranking(self) -> Option<&'a Ranking> {
+        match self.0 {
+            Entry::Many(collection) => collection.part(Kind::SortedSet)?.ranking.as_deref(),
+            Entry::String(_) | Entry::One(_) => None,
+        }
     }
 
     /// A bound, never too late, of the deadlines that cells carry; never when none does.

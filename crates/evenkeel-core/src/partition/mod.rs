@@ -14,6 +14,7 @@ mod interface;
 mod overlay;
 mod peers;
 mod pending;
+mod ranking;
 mod replica;
 mod snapshot;
 mod store;
@@ -24,6 +25,7 @@ mod write;
 
 pub use entry::KeyCells;
 pub use interface::{Acks, Effect, Input, Reply, Settings, Write};
+pub use ranking::{Ranked, Ranking};
 pub use replica::Replica;
 
 use bytes::Bytes;

@@ -306,17 +306,17 @@ fn seen_of(cell: &Cell) -> (Observed, Vec<Reset>) {
 }
 
 /// The chain that this actor goes on with: its own, alive, in the same kind of number. A dead one is never
-/// extended: another replica may have collected it.
+/// extended: another replica may have collected it. A sum of floats that overflows begins another chain: from an
+/// infinite total nobody could tell any more what was added.
 fn own_chain(cell: &Cell, dot: Dot, amount: Total) -> Option<&Chain> {
+    let takes = |chain: &Chain| match (chain.top.total, amount) {
+        (Total::Int(_), Total::Int(_)) => true,
+        (Total::Float(total), Total::Float(more)) => (total + more).is_finite(),
+        _ => false,
+    };
     let mine = |id: ChainId| id.actor == dot.actor;
-    cell.chains().iter().rfind(|chain| {
-        mine(chain.id)
-            && !chain.is_dead()
-            && matches!(
-                (chain.top.total, amount),
-                (Total::Int(_), Total::Int(_)) | (Total::Float(_), Total::Float(_))
-            )
-    })
+    let mut chains = cell.chains().iter();
+    chains.rfind(|chain| mine(chain.id) && !chain.is_dead() && takes(chain))
 }
 
 fn add(total: Total, amount: Total) -> Total {

@@ -7,6 +7,7 @@ mod cell;
 mod cell_id;
 mod counter;
 mod range;
+mod score;
 #[cfg(test)]
 mod tests;
 
@@ -14,3 +15,4 @@ pub use cell::{Cell, Deadline, Value, Version, Versions};
 pub use cell_id::{CellId, CellName, Field, Key, Kind};
 pub use counter::{Chain, ChainId, Mark, Reset, Total};
 pub use range::Range;
+pub use score::Score;
