@@ -1,10 +1,12 @@
 //! All that a replica holds of a key, and why it shows what it shows: EK.INSPECT.
 
+use evenkeel_resp::format_double;
+
 use super::keyspace::Keyspace;
 use super::view::type_name;
 use crate::causality::{Context, Dot, Hlc};
 use crate::time::WallMs;
-use crate::types::{Cell, CellId, ChainId, Deadline, Field, Kind, Total, Value, Version};
+use crate::types::{Cell, CellId, ChainId, Deadline, Field, Kind, Score, Total, Value, Version};
 
 /// Cells that one inspection shows. More: their number is told; ask by field.
 const INSPECT_CELLS_MAX: usize = 64;
@@ -54,7 +56,7 @@ pub struct InspectedVersion {
     pub hlc: Hlc,
     /// The deadline it carries.
     pub deadline: Deadline,
-    /// Its bytes.
+    /// Its bytes; a score as text.
     pub value: Value,
 }
 
@@ -138,6 +140,7 @@ impl Keyspace<'_> {
             inspected.overlay = self.replica().overlay(&id);
             inspected.shown = match kind {
                 Kind::Deadline => cell.latest_deadline().map(Deadline::to_value),
+                Kind::SortedSet if visible => Score::of(cell, view.judged_at()).map(score_text),
                 _ if visible => view.content_of(cell).map(|content| content.text().into()),
                 _ => None,
             };
@@ -157,7 +160,10 @@ fn inspect_cell(id: &CellId, cell: &Cell, judged_at: Option<WallMs>) -> Inspecte
         dot: version.dot,
         hlc: version.hlc,
         deadline: version.deadline,
-        value: version.value.clone(),
+        value: match kind {
+            Kind::SortedSet => score_text(Score::from_value(&version.value)),
+            _ => version.value.clone(),
+        },
     });
     let chains = cell.chains().iter().map(|chain| InspectedChain {
         id: chain.id,
@@ -177,6 +183,10 @@ fn inspect_cell(id: &CellId, cell: &Cell, judged_at: Option<WallMs>) -> Inspecte
         why,
         overlay: Context::default(),
     }
+}
+
+fn score_text(score: Score) -> Value {
+    format_double(score.number()).as_bytes().into()
 }
 
 /// The version shown, and why, were the cell's kind what the key shows.

@@ -38,6 +38,7 @@ mod transfer;
 mod view;
 mod whole;
 mod within;
+mod zset;
 
 pub use expiry::EXPIRY_GRACE;
 pub use glob::glob_match;

@@ -206,6 +206,10 @@ pub enum Group {
     Hash,
     /// Lists.
     List,
+    /// Sorted sets.
+    SortedSet,
+    /// Places on earth, kept in sorted sets.
+    Geo,
     /// Any key.
     Generic,
     /// Channels.
@@ -229,6 +233,8 @@ impl Group {
             Self::Set => "set",
             Self::Hash => "hash",
             Self::List => "list",
+            Self::SortedSet => "sorted-set",
+            Self::Geo => "geo",
             Self::Generic => "generic",
             Self::Pubsub => "pubsub",
             Self::Connection => "connection",

@@ -12,6 +12,8 @@ const FAMILIES: &[&[Spec]] = &[
     super::elements::COMMANDS,
     super::hash::COMMANDS,
     super::store::COMMANDS,
+    super::zset::READS,
+    super::zset::WRITES,
     super::generic::COMMANDS,
     super::transfer::COMMANDS,
     super::expire::COMMANDS,

@@ -3,6 +3,8 @@
 //! Rules (replication.md 5): the visible type is that of the newest live version or chain. A live deadline register
 //! rules the whole key; without one, each version and chain expires under the deadline that it carries.
 
+use std::borrow::Cow;
+
 use evenkeel_resp::Reply;
 use smallvec::smallvec;
 
@@ -10,9 +12,9 @@ use super::content::{Content, is_visible, latest_carried};
 use super::keyspace::Writes;
 use crate::causality::Hlc;
 use crate::id::ActorId;
-use crate::partition::{KeyCells, Write};
+use crate::partition::{KeyCells, Ranking, Write};
 use crate::time::WallMs;
-use crate::types::{Cell, CellId, Deadline, Kind, Range};
+use crate::types::{Cell, CellId, Deadline, Kind, Range, Score, Value};
 
 /// A key at one instant.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,25 @@ impl<'a> View<'a> {
         Content::of(cell, self.judged_at)
     }
 
+    /// The score of a sorted set's member.
+    pub(super) fn score(self, member: &[u8]) -> Option<Score> {
+        Score::of(self.cell(Kind::SortedSet, member)?, self.judged_at)
+    }
+
+    /// The visible members of a sorted set in order. Sorts them only where carried deadlines hide some.
+    pub(super) fn ranking(self) -> Cow<'a, Ranking> {
+        let cells = self.cells.filter(|_| self.kind == Some(Kind::SortedSet));
+        if self.judged_at.is_none()
+            && let Some(ranking) = cells.and_then(KeyCells::ranking)
+        {
+            return Cow::Borrowed(ranking);
+        }
+        let members = self.cells(Kind::SortedSet);
+        let scored =
+            members.filter_map(|(member, cell)| Some((Score::of(cell, self.judged_at)?, member)));
+        Cow::Owned(scored.collect())
+    }
+
     /// A cell of one kind, visible or not; none when the key shows another type.
     pub(super) fn cell(self, kind: Kind, field: &[u8]) -> Option<&'a Cell> {
         self.cells
@@ -189,16 +210,24 @@ impl<'a> View<'a> {
         });
         let rewritten = expired.map(|(kind, field, cell)| {
             let id = CellId::new(key, kind, field);
-            match Content::of(cell, self.judged_at) {
-                Some(content) => Write::Set {
+            match self.stored(kind, cell) {
+                Some(value) => Write::Set {
                     cell: id,
-                    value: content.text().into(),
+                    value,
                     deadline: latest_carried(cell, self.judged_at).unwrap_or(Deadline::NEVER),
                 },
                 None => Write::Remove { cell: id },
             }
         });
         rewritten.collect()
+    }
+
+    /// What a cell shows, as the value of one version.
+    fn stored(self, kind: Kind, cell: &Cell) -> Option<Value> {
+        match kind {
+            Kind::SortedSet => Some(Score::of(cell, self.judged_at)?.to_value()),
+            _ => Some(Content::of(cell, self.judged_at)?.text().into()),
+        }
     }
 
     /// Removes all that is held of the key: cell by cell where that is one, else as one range.

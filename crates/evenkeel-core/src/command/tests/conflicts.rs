@@ -258,3 +258,118 @@ fn a_set_with_a_deadline_is_merged_whole_with_a_concurrent_one_without() {
     pair.b.run("SET k c");
     pair.agree(&[("GET k", "'c'"), ("TTL k", "-1")]);
 }
+
+#[test]
+fn of_concurrent_scores_of_a_member_the_newest_holds_on_every_replica() {
+    let mut pair = Pair::after(&["ZADD z 1 m"]);
+    pair.b.pass(1);
+    pair.b.run("ZADD z 5 m");
+    pair.a.run("ZADD z 9 m");
+    pair.agree(&[("ZRANGE z 0 -1 WITHSCORES", "[['m' 5]]")]);
+    pair.a.run("ZADD z 2 m");
+    pair.agree(&[("ZSCORE z m", "2"), ("ZCARD z", "1")]);
+}
+
+#[test]
+fn concurrent_increments_of_a_score_add_up_and_move_the_member() {
+    let mut pair = Pair::after(&["ZADD z 1 m 4 n"]);
+    for _ in 0..3 {
+        pair.a.run("ZINCRBY z 1 m");
+        pair.b.run("ZINCRBY z 0.5 m");
+    }
+    assert_eq!(pair.a.run("ZRANK z m"), "0");
+    pair.agree(&[("ZSCORE z m", "5.5"), ("ZRANK z m", "1")]);
+}
+
+#[test]
+fn an_increment_that_a_removal_of_the_member_had_not_seen_survives_alone() {
+    for removal in ["ZREM z m", "ZREMRANGEBYSCORE z 5 5", "DEL z"] {
+        let mut pair = Pair::after(&["ZADD z 1 m", "ZINCRBY z 4 m"]);
+        pair.a.run(removal);
+        pair.b.run("ZINCRBY z 2 m");
+        pair.agree(&[("ZRANGE z 0 -1 WITHSCORES", "[['m' 2]]")]);
+    }
+}
+
+#[test]
+fn an_increment_that_a_score_had_not_seen_adds_to_it() {
+    let mut pair = Pair::after(&["ZINCRBY z 100 m"]);
+    pair.a.run("ZADD z 10 m");
+    pair.b.run("ZINCRBY z 7 m");
+    pair.agree(&[("ZSCORE z m", "17")]);
+}
+
+#[test]
+fn a_score_survives_a_concurrent_removal_and_an_old_one_does_not_return() {
+    for removal in ["ZREM z m", "ZREMRANGEBYRANK z 0 0", "DEL z"] {
+        let mut pair = Pair::after(&["ZADD z 1 m"]);
+        pair.a.run(removal);
+        // The same score again: a removal that has not seen this very writing does not take it away.
+        pair.b.run("ZADD z 1 m 2 n");
+        pair.agree(&[
+            ("ZRANGE z 0 -1 WITHSCORES", "[['m' 1] ['n' 2]]"),
+            ("ZCARD z", "2"),
+        ]);
+        pair.b.run("ZREM z m n");
+        pair.agree(&[("EXISTS z", "0"), ("DBSIZE", "0")]);
+    }
+}
+
+#[test]
+fn a_deadline_neither_beats_a_concurrent_score_nor_swallows_one() {
+    let mut pair = Pair::after(&["ZADD z 1 m"]);
+    pair.a.run("EXPIRE z 100");
+    pair.b.run("ZADD z 2 m 3 n");
+    pair.agree(&[
+        ("ZRANGE z 0 -1 WITHSCORES", "[['m' 2] ['n' 3]]"),
+        ("TTL z", "100"),
+    ]);
+}
+
+#[test]
+fn a_member_hidden_by_the_deadline_that_it_carries_has_no_rank() {
+    let mut pair = Pair::after(&["ZADD z 1 a", "PEXPIRE z 1000"]);
+    pair.a.run("DEL z");
+    pair.b.run("ZADD z 2 b 5 c");
+    pair.b.run("ZINCRBY z 1 b");
+    pair.a.pass(1);
+    pair.a.run("ZADD z 7 c");
+    pair.agree(&[("ZRANGE z 0 -1 WITHSCORES", "[['b' 3] ['c' 7]]")]);
+    pair.pass(1000);
+    pair.agree(&[
+        ("ZRANGE z 0 -1 WITHSCORES", "[['c' 7]]"),
+        ("ZCARD z", "1"),
+        ("ZRANK z c", "0"),
+        ("ZSCORE z b", "nil"),
+        ("ZCOUNT z -inf inf", "1"),
+    ]);
+    // What expired does not come back with a later deadline.
+    pair.b.run("EXPIRE z 50");
+    pair.agree(&[("ZRANGE z 0 -1 WITHSCORES", "[['c' 7]]"), ("TTL z", "50")]);
+}
+
+#[test]
+fn of_a_concurrent_set_and_sorted_set_the_newest_is_shown_and_the_next_write_settles_it() {
+    let mut pair = Pair::new();
+    pair.a.run("SADD k m");
+    pair.b.pass(1);
+    pair.b.run("ZADD k 1 z");
+    let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    pair.agree(&[("TYPE k", "+zset"), ("ZCARD k", "1"), ("SMEMBERS k", wrong)]);
+    pair.a.run("ZADD k 2 y");
+    pair.agree(&[("ZRANGE k 0 -1", "['z' 'y']")]);
+    assert_eq!(pair.a.partition.replica().cells().count(), 2);
+}
+
+#[test]
+fn concurrent_infinite_increments_have_one_reading_everywhere() {
+    let mut pair = Pair::after(&["ZADD z 1 m"]);
+    pair.b.pass(1);
+    pair.a.run("ZINCRBY z inf m");
+    pair.b.run("ZINCRBY z -inf m");
+    pair.agree(&[("ZSCORE z m", "-inf")]);
+    let mut pair = Pair::after(&["ZADD z 1e308 m"]);
+    pair.a.run("ZINCRBY z 7e307 m");
+    pair.b.run("ZINCRBY z 7e307 m");
+    pair.agree(&[("ZSCORE z m", "inf")]);
+}

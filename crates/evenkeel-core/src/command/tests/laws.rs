@@ -1,12 +1,12 @@
 //! What holds after any commands on two replicas, whatever each had heard of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::types::{Deadline, Kind};
+use crate::types::{Deadline, Kind, Score};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -33,6 +33,13 @@ fn command() -> impl Strategy<Value = String> {
         "HSET k f 1 g 2",
         "HINCRBY k f 2",
         "HDEL k f g",
+        "ZADD k 3 a 1 b",
+        "ZADD k 2 c 2 a",
+        "ZADD k GT 5 a",
+        "ZINCRBY k 1.5 a",
+        "ZINCRBY k -2 c",
+        "ZREM k a b",
+        "ZREMRANGEBYRANK k 0 0",
         "PEXPIRE k 30",
         "PEXPIRE k 3000",
         "PERSIST k",
@@ -74,6 +81,12 @@ fn observe(node: &mut Node) -> Vec<String> {
                 assert_eq!(node.run(&format!("HLEN {key}")), count.to_string());
                 seen.push(fields);
             }
+            "+zset" => {
+                let members = node.run(&format!("ZRANGE {key} 0 -1 WITHSCORES"));
+                let count = members.split("] [").count();
+                assert_eq!(node.run(&format!("ZCARD {key}")), count.to_string());
+                seen.push(members);
+            }
             _ => seen.push(node.run(&format!("GET {key}"))),
         }
         seen.push(kind);
@@ -101,6 +114,26 @@ fn check_expiring(node: &Node) {
             Some(deadline) => assert_eq!(due, deadline),
             None => assert!(due <= carried.unwrap_or(Deadline::NEVER)),
         }
+    }
+}
+
+/// The order of a sorted set holds its live members and no others, under the scores they show.
+fn check_rankings(node: &Node) {
+    for (key, cells) in node.partition.replica().keys() {
+        let scored = cells
+            .cells(Kind::SortedSet)
+            .filter_map(|(member, cell)| Some((Score::of(cell, None)?, member)));
+        let sorted: BTreeSet<_> = scored.collect();
+        let Some(ranking) = cells.ranking() else {
+            assert!(sorted.len() <= 1, "{}", key.escape_ascii());
+            continue;
+        };
+        assert!(
+            ranking
+                .iter()
+                .map(|(member, score)| (score, member))
+                .eq(sorted)
+        );
     }
 }
 
@@ -133,6 +166,8 @@ proptest! {
             observe(&mut pair.b);
             check_expiring(&pair.a);
             check_expiring(&pair.b);
+            check_rankings(&pair.a);
+            check_rankings(&pair.b);
         }
     }
 

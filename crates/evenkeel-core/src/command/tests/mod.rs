@@ -12,6 +12,7 @@ mod keys;
 mod laws;
 mod scans;
 mod sets;
+mod sorted_sets;
 mod stores;
 mod strings;
 mod table;
@@ -215,6 +216,9 @@ fn short(reply: &Reply) -> String {
         Reply::Integer(n) => n.to_string(),
         Reply::Bulk(bytes) => format!("'{}'", bytes.escape_ascii()),
         Reply::Null => "nil".into(),
+        Reply::Double(number) => {
+            String::from_utf8_lossy(evenkeel_resp::format_double(*number).as_bytes()).into_owned()
+        }
         Reply::Array(replies) => format!("[{}]", list(replies)),
         Reply::Pairs(pairs) => {
             let pairs = pairs
