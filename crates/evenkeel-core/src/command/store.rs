@@ -8,6 +8,7 @@ use evenkeel_resp::Reply;
 use super::keyspace::{Keyspace, Writes};
 use super::set::distinct;
 use super::spec::{Flag, Group, KeySpec, Run, Spec};
+use super::zset::parse_score;
 use super::{Args, Outcome, count, reply, syntax_error};
 use crate::partition::Write;
 use crate::types::{CellId, Deadline, Kind, Value};
@@ -32,7 +33,7 @@ pub(super) const COMMANDS: &[Spec] = &[Spec::new(
 type Form = fn(&mut Keyspace<'_>, Elements<'_>, &mut Writes) -> Result<usize, Reply>;
 
 /// The kinds of collections that can be stored.
-const FORMS: &[(&str, Form)] = &[("SET", members), ("HASH", pairs)];
+const FORMS: &[(&str, Form)] = &[("SET", members), ("HASH", pairs), ("ZSET", scored)];
 
 /// What a collection is made of.
 #[derive(Clone, Copy)]
@@ -83,5 +84,24 @@ fn pairs(
         value: pair[1].into(),
         deadline: Deadline::NEVER,
     }));
+    Ok(elements.words.len() / 2)
+}
+
+/// `ZSET score member…`, each member once.
+fn scored(
+    _: &mut Keyspace<'_>,
+    elements: Elements<'_>,
+    writes: &mut Writes,
+) -> Result<usize, Reply> {
+    if !elements.words.len().is_multiple_of(2) {
+        return Err(syntax_error());
+    }
+    for pair in elements.words.chunks_exact(2) {
+        writes.push(Write::Set {
+            cell: CellId::new(elements.key, Kind::SortedSet, pair[1]),
+            value: parse_score(pair[0])?.to_value(),
+            deadline: Deadline::NEVER,
+        });
+    }
     Ok(elements.words.len() / 2)
 }

@@ -5,7 +5,7 @@ use super::string::{Lifetime, overwrite, text_of};
 use super::view::{View, set_deadline};
 use crate::partition::Write;
 use crate::rdb::Object;
-use crate::types::{CellId, Deadline, Kind, Value};
+use crate::types::{CellId, Deadline, Kind, Score, Value};
 
 /// The fields of a collection with what their cells hold.
 type Cells = Vec<(Vec<u8>, Vec<u8>)>;
@@ -33,7 +33,14 @@ pub(super) fn object_of(view: View<'_>) -> Result<Option<Object>, NoForm> {
             });
             Object::Hash(pairs.collect())
         }
-        Kind::Deadline | Kind::SortedSet | Kind::List | Kind::HyperLogLog | Kind::Stream => {
+        Kind::SortedSet => {
+            let ranking = view.ranking();
+            let members = ranking
+                .iter()
+                .map(|(member, score)| (member.to_vec(), score.number()));
+            Object::SortedSet(members.collect())
+        }
+        Kind::Deadline | Kind::List | Kind::HyperLogLog | Kind::Stream => {
             return Err(NoForm);
         }
     };
@@ -59,7 +66,14 @@ pub(super) fn replace_whole(
             (Kind::Set, cells.collect())
         }
         Object::Hash(pairs) => (Kind::Hash, pairs),
-        Object::List(_) | Object::SortedSet(_) => return Err(NoForm),
+        Object::SortedSet(members) => {
+            let cells = members.into_iter().map(|(member, number)| {
+                let score = Score::new(number).unwrap_or(Score::ZERO);
+                (member, score.to_value().into_vec())
+            });
+            (Kind::SortedSet, cells.collect())
+        }
+        Object::List(_) => return Err(NoForm),
     };
     let mut writes = view.removal(key);
     if deadline.has_passed(view.wall()) {

@@ -13,6 +13,8 @@ fn a_stored_collection_replaces_whatever_the_key_was_in_one_batch() {
             ("TTL k", "-1"),
             ("EK.STORE k hash a 1 b 2", "2"),
             ("HGETALL k", "{'a'='1' 'b'='2'}"),
+            ("EK.STORE k ZSET 2.5 a -inf b", "2"),
+            ("ZRANGE k 0 -1 WITHSCORES", "[['b' -inf] ['a' 2.5]]"),
             ("DBSIZE", "1"),
         ]);
     }
@@ -34,6 +36,11 @@ fn what_cannot_be_stored_leaves_the_key_as_it_was() {
         ("SET k v", "+OK"),
         ("EK.STORE k HASH a", "ERR syntax error"),
         ("EK.STORE k NOSUCH a", "ERR syntax error"),
+        ("EK.STORE k ZSET 1", "ERR syntax error"),
+        (
+            "EK.STORE k ZSET 1 a nan b",
+            "ERR value is not a valid float",
+        ),
         ("GET k", "'v'"),
     ]);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use evenkeel_resp::Reply;
 
-use super::bounds::score;
+use super::bounds::parse_score;
 use crate::command::keyspace::Keyspace;
 use crate::command::{Args, Outcome, count, syntax_error};
 use crate::partition::Write;
@@ -80,7 +80,7 @@ pub(super) fn zadd(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     options.check(rest.len() / 2)?;
     let pairs: Vec<(Score, &[u8])> = rest
         .chunks_exact(2)
-        .map(|pair| Ok((score(pair[0])?, pair[1])))
+        .map(|pair| Ok((parse_score(pair[0])?, pair[1])))
         .collect::<Result<_, Reply>>()?;
     match pairs[..] {
         [pair] if options.incr => increment(keys, args[1], pair, options),
@@ -89,7 +89,7 @@ pub(super) fn zadd(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn zincrby(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
-    let pair = (score(args[2])?, args[3]);
+    let pair = (parse_score(args[2])?, args[3]);
     increment(keys, args[1], pair, Options::default())
 }
 

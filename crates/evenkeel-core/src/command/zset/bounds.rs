@@ -199,7 +199,7 @@ pub(super) fn parse_float(text: &[u8]) -> Option<f64> {
 }
 
 /// Reads a score argument.
-pub(super) fn score(text: &[u8]) -> Result<Score, Reply> {
+pub(in crate::command) fn parse_score(text: &[u8]) -> Result<Score, Reply> {
     let number = parse_float(text).and_then(Score::new);
     number.ok_or_else(|| Reply::error("ERR value is not a valid float"))
 }

@@ -8,6 +8,8 @@ mod bounds;
 mod range;
 mod read;
 
+pub(super) use bounds::parse_score;
+
 use add::{zadd, zincrby};
 use bounds::{By, Direction};
 use range::{Form, Scores, count_within, range, remove_within};
