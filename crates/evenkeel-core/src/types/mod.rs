@@ -6,6 +6,7 @@
 mod cell;
 mod cell_id;
 mod counter;
+mod position;
 mod range;
 mod score;
 #[cfg(test)]
@@ -14,5 +15,6 @@ mod tests;
 pub use cell::{Cell, Deadline, Value, Version, Versions};
 pub use cell_id::{CellId, CellName, Field, Key, Kind};
 pub use counter::{Chain, ChainId, Mark, Reset, Total};
+pub use position::Positions;
 pub use range::Range;
 pub use score::Score;
