@@ -16,7 +16,7 @@ use crate::limits::{
 use crate::observation::Observation;
 use crate::partition::{Effect, Partition, Replica, Write};
 use crate::time::Now;
-use crate::types::Key;
+use crate::types::{Key, Positions};
 use crate::wire::BatchEncoder;
 
 /// A command's changes; two where a string and its deadline change.
@@ -76,6 +76,13 @@ impl<'a> Keyspace<'a> {
     /// A key as it is seen now.
     pub(super) fn view(&self, key: &[u8]) -> View<'_> {
         View::of(self.replica().key(key), self.now.wall)
+    }
+
+    /// A source of positions for new elements of lists. One per command: two would draw the same.
+    pub(super) fn positions(&self) -> Positions {
+        let open = self.open.as_ref().map(|batch| batch.next_dot().n);
+        let next = open.unwrap_or_else(|| self.partition.next_number());
+        Positions::new(self.partition.actor(), next)
     }
 
     /// Applies a command's changes as one batch.

@@ -20,6 +20,7 @@ mod glob;
 mod hash;
 mod inspect;
 mod keyspace;
+mod list;
 mod number;
 mod page;
 mod pubsub;

@@ -176,6 +176,8 @@ impl KeySpec {
     pub const PAIRS: Self = Self::new(1, -1, 2);
     /// The first two arguments.
     pub const TWO: Self = Self::new(1, 2, 1);
+    /// Every argument but the last.
+    pub const ALL_BUT_LAST: Self = Self::new(1, -2, 1);
 
     const fn new(first: usize, last: isize, step: usize) -> Self {
         Self {
@@ -425,9 +427,7 @@ pub fn keys_of(spec: &Spec, args: Args<'_>) -> Result<Vec<usize>, Reply> {
         counted_at,
     } = spec.keys;
     if counted_at > 0 {
-        return counted_keys(args, counted_at)
-            .map(Iterator::collect)
-            .ok_or_else(|| Reply::error("ERR Invalid arguments specified for command"));
+        return Ok(counted_keys(args, counted_at).unwrap_or_default().collect());
     }
     if first == 0 {
         return Ok(Vec::new());
@@ -443,7 +443,7 @@ pub fn keys_of(spec: &Spec, args: Args<'_>) -> Result<Vec<usize>, Reply> {
     Ok((first..end).step_by(step).collect())
 }
 
-/// The keys behind the argument that counts them, when they are all there.
+/// The keys behind the argument that counts them, when they are all there. The command itself says what is wrong.
 fn counted_keys(args: Args<'_>, at: usize) -> Option<Range<usize>> {
     let count = args.get(at).and_then(|count| parse_integer(count))?;
     let count = usize::try_from(count).ok().filter(|count| *count > 0)?;

@@ -6,6 +6,7 @@
 use evenkeel_resp::Reply;
 
 use super::keyspace::{Keyspace, Writes};
+use super::list::stored;
 use super::set::distinct;
 use super::spec::{Flag, Group, KeySpec, Run, Spec};
 use super::zset::parse_score;
@@ -33,7 +34,12 @@ pub(super) const COMMANDS: &[Spec] = &[Spec::new(
 type Form = fn(&mut Keyspace<'_>, Elements<'_>, &mut Writes) -> Result<usize, Reply>;
 
 /// The kinds of collections that can be stored.
-const FORMS: &[(&str, Form)] = &[("SET", members), ("HASH", pairs), ("ZSET", scored)];
+const FORMS: &[(&str, Form)] = &[
+    ("SET", members),
+    ("HASH", pairs),
+    ("ZSET", scored),
+    ("LIST", stored),
+];
 
 /// What a collection is made of.
 #[derive(Clone, Copy)]

@@ -11,6 +11,7 @@ const FAMILIES: &[&[Spec]] = &[
     super::draw::COMMANDS,
     super::elements::COMMANDS,
     super::hash::COMMANDS,
+    super::list::COMMANDS,
     super::store::COMMANDS,
     super::zset::READS,
     super::zset::WRITES,

@@ -95,7 +95,7 @@ impl<'a> View<'a> {
     }
 
     /// The visible cells of one kind, ascending by field; none when the key shows another type.
-    pub(super) fn cells(self, kind: Kind) -> impl Iterator<Item = (&'a [u8], &'a Cell)> {
+    pub(super) fn cells(self, kind: Kind) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a Cell)> {
         let cells = self.cells.filter(|_| self.kind == Some(kind));
         cells
             .into_iter()

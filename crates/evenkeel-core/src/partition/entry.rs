@@ -419,7 +419,7 @@ impl<'a> KeyCells<'a> {
     }
 
     /// The cells of one kind, ascending by field.
-    pub fn cells(self, kind: Kind) -> impl Iterator<Item = (&'a [u8], &'a Cell)> {
+    pub fn cells(self, kind: Kind) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a Cell)> {
         let (inline, part) = match self.0 {
             Entry::Many(collection) if kind.has_fields() => {
                 let part = collection.part(kind).into_iter();

@@ -206,6 +206,11 @@ impl Partition {
         self.actor
     }
 
+    /// A number that, like all above it, no event of this incarnation has yet.
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.next
+    }
+
     /// Client requests that wait.
     #[must_use]
     pub fn pending(&self) -> usize {

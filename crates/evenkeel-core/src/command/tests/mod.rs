@@ -10,6 +10,8 @@ mod hashes;
 mod inspection;
 mod keys;
 mod laws;
+mod list_conflicts;
+mod lists;
 mod scans;
 mod sets;
 mod sorted_sets;

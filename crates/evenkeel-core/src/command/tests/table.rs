@@ -103,6 +103,9 @@ fn keys_are_where_the_table_says() {
     assert_eq!(keys("DEL a b c"), Ok(vec![1, 2, 3]));
     assert_eq!(keys("MSET a 1 b 2"), Ok(vec![1, 3]));
     assert!(keys("MSET a 1 b").is_err());
+    assert_eq!(keys("LMOVE a b LEFT LEFT"), Ok(vec![1, 2]));
+    assert_eq!(keys("LMPOP 2 a b LEFT"), Ok(vec![2, 3]));
+    assert_eq!(keys("LMPOP 3 a b"), Ok(vec![]));
     assert_eq!(keys("PING"), Ok(vec![]));
     assert_eq!(keys("DBSIZE"), Ok(vec![]));
 }
