@@ -28,6 +28,9 @@ metrics! {
     commands = "counter", "evenkeel_commands_total", "Commands executed.";
     errors = "counter", "evenkeel_command_errors_total", "Commands answered with an error. Growing: look at the clients' logs for the error's first word.";
     forwarded = "counter", "evenkeel_forwarded_total", "Commands forwarded to a node that holds the key. High: let clients use the slot map.";
+    conditional = "counter", "evenkeel_conditional_total", "Conditional commands run on this node.";
+    conditional_away = "counter", "evenkeel_conditional_away_total", "Conditional commands run here though another member comes first. Growing: that member is down or cut off, and may run others at the same time.";
+    session_gaps = "counter", "evenkeel_session_gaps_total", "Commands run although no replica within reach held in time what the connection had seen. Growing: members that answered clients are down, or frames between them are lost.";
     in_doubt = "counter", "evenkeel_in_doubt_total", "Forwarded commands whose outcome is unknown. Growing: the link to a member fails under way.";
     slow_clients_closed = "counter", "evenkeel_slow_clients_closed_total", "Subscribers closed because they read slower than messages came. Growing: make them faster, or raise client-output-buffer-limit.";
     protocol_errors = "counter", "evenkeel_protocol_errors_total", "Connections closed for broken requests. Growing: something that speaks no RESP connects.";

@@ -232,6 +232,19 @@ pub(super) const COMMANDS: &[Spec] = &[
         "Wait until every member holds what was written before the call",
     ),
     Spec::new(
+        "ek.consistency",
+        -1,
+        &[Flag::Noscript, Flag::Loading, Flag::Stale, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &["connection"])
+    .docs(
+        "0.1.0",
+        "O(1)",
+        "Tell or set where this connection's conditional commands run",
+    ),
+    Spec::new(
         "ek.topology",
         1,
         &[Flag::Readonly, Flag::Fast],

@@ -29,6 +29,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "ek.inspect" => inspect(node, args),
         "ek.divergence" => divergence(node, args),
         "ek.await" => await_converged(node, args),
+        "ek.consistency" => Outcome::Now(session.caller.consistency.command(args)),
         "ek.topology" => Outcome::Now(topology(&node)),
         "ek.fault" => Outcome::Now(fault(&node, args)),
         _ => Outcome::Now(Reply::error(format!(

@@ -182,6 +182,13 @@ fn evenkeel(node: &Node, out: &mut String) {
         out,
         format_args!("forwarded:{}", load(&node.metrics.forwarded)),
     );
+    for (name, counter) in [
+        ("conditional_run", &node.metrics.conditional),
+        ("conditional_run_away", &node.metrics.conditional_away),
+        ("session_gaps", &node.metrics.session_gaps),
+    ] {
+        line(out, format_args!("{name}:{}", load(counter)));
+    }
     line(
         out,
         format_args!("in_doubt:{}", load(&node.metrics.in_doubt)),

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod connected;
 mod connection;
+mod consistency;
 mod ek;
 mod front;
 mod info;
@@ -12,13 +13,14 @@ mod pubsub;
 mod run;
 mod server;
 mod session;
+mod trail;
 mod wait;
 
 pub(crate) use connection::{accept, listen};
 pub(crate) use ek::inspect_own;
 pub(crate) use front::Front;
 pub(crate) use pubsub::{interest_told, introduce, published};
-pub(crate) use run::{run_here, run_once};
+pub(crate) use run::{run_here, run_once, run_parts_here};
 
 use evenkeel_core::command::{Args, Spec};
 

@@ -1,20 +1,20 @@
 //! What a node knows of one client connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use evenkeel_core::causality::{Context, DotRun};
-use evenkeel_core::id::{NodeId, PartitionId};
+use evenkeel_core::command::Keyspace;
+use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Protocol;
-use parking_lot::Mutex;
 
 use super::connected::Connected;
+use super::consistency::Consistency;
 use super::pubsub::{self, Subscriptions};
+use super::run::Caller;
+use super::trail::SharedTrail;
 use crate::node::Node;
-
-/// Where writes of this connection were done that this node could not do itself.
-pub(super) type Forwarded = Arc<Mutex<BTreeSet<(PartitionId, NodeId)>>>;
 
 /// One connection.
 pub(super) struct Session {
@@ -22,6 +22,8 @@ pub(super) struct Session {
     /// What others see of it.
     pub(super) connected: Arc<Connected>,
     pub(super) subscriptions: Subscriptions,
+    /// What its commands need to know of it, also those that still run.
+    pub(super) caller: Caller,
     pub(super) id: u64,
     pub(super) protocol: Protocol,
     pub(super) name: Vec<u8>,
@@ -33,7 +35,6 @@ pub(super) struct Session {
     pub(super) wrote_in_turn: bool,
     /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
     written: BTreeMap<PartitionId, u64>,
-    pub(super) forwarded: Forwarded,
 }
 
 /// Whether replies are sent (`CLIENT REPLY`).
@@ -65,10 +66,16 @@ impl Session {
         local: Option<SocketAddr>,
     ) -> Self {
         let id = node.next_id();
+        let caller = Caller {
+            node: Arc::clone(&node),
+            trail: SharedTrail::default(),
+            consistency: Consistency::default(),
+        };
         Self {
             node,
             connected: Arc::new(Connected::new(id, peer, local)),
             subscriptions: Subscriptions::default(),
+            caller,
             id,
             protocol: Protocol::Resp2,
             name: Vec::new(),
@@ -78,7 +85,6 @@ impl Session {
             last_command: "",
             wrote_in_turn: false,
             written: BTreeMap::new(),
-            forwarded: Forwarded::default(),
         }
     }
 
@@ -88,6 +94,23 @@ impl Session {
         self.set_protocol(Protocol::Resp2);
         self.name.clear();
         self.reply = ReplyMode::On;
+        self.caller.consistency = Consistency::default();
+    }
+
+    /// Works on a partition held here; `None` where it is not.
+    pub(super) fn work_here<R>(
+        &mut self,
+        partition: PartitionId,
+        work: impl FnOnce(&mut Keyspace<'_>) -> R,
+    ) -> Option<R> {
+        let done = self.node.with(partition, |replica, now, effects| {
+            let mut keys = Keyspace::new(replica, now, crate::entropy::chance(), effects);
+            let result = work(&mut keys);
+            (result, keys.dots().clone())
+        });
+        let (result, dots) = done?;
+        self.wrote(partition, &dots);
+        Some(result)
     }
 
     /// From the next reply or message on.
@@ -118,9 +141,11 @@ impl Session {
             });
             dots
         };
+        let trail = self.caller.trail.borrow();
         self.written
             .iter()
             .map(|(partition, newest)| (*partition, upto(*newest)))
+            .chain(trail.written(self.node.incarnation))
             .collect()
     }
 }

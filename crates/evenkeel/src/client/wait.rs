@@ -61,7 +61,7 @@ pub(super) fn run(session: &Session, args: Args<'_>) -> Outcome {
     };
     let node = Arc::clone(&session.node);
     let written = session.written();
-    let forwarded = session.forwarded.lock().clone();
+    let forwarded = session.caller.trail.borrow().forwarded();
     Outcome::Later(Box::pin(async move {
         let mut least = node.topology.replicas(PartitionId(0)).len() - 1;
         for (partition, dots) in written {

@@ -9,7 +9,7 @@ use super::frame::{self, Kind};
 use crate::node::Node;
 
 /// The version of the link protocol; nodes with another one are refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Where a node is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

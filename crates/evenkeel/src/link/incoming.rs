@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
-use super::{HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES};
+use super::outbox::Outbox;
+use super::{CAN_ANSWER, HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES};
 use crate::client;
 use crate::node::Node;
 
@@ -80,12 +81,18 @@ async fn receive(
     loop {
         let mut pong = Vec::new();
         let cut = node.faults.of(peer).cut_in;
+        // A peer must know whether what it asks can be answered: by the link that this node has dialled.
+        let outbox = node.outboxes.get(&peer);
+        let answers: &[u8] = match outbox.is_some_and(Outbox::is_open) {
+            true => &CAN_ANSWER,
+            false => &[],
+        };
         while let Some((kind, body)) = frame::take(&mut input).map_err(io::Error::other)? {
             if cut {
                 continue;
             }
             match kind {
-                Kind::Ping => frame::put(&mut pong, Kind::Pong, &[]),
+                Kind::Ping => frame::put(&mut pong, Kind::Pong, answers),
                 Kind::Partition => node.partition_frame(peer, body)?,
                 Kind::Request => node.request_arrived(peer, body),
                 Kind::Answer => node.answer_arrived(body),
@@ -102,7 +109,7 @@ async fn receive(
         node.end_turn();
         if pong.is_empty() && !cut && last_pong.elapsed() >= HEARTBEAT {
             // A heartbeat behind a large frame comes late; what has arrived of the frame is a sign of life as well.
-            frame::put(&mut pong, Kind::Pong, &[]);
+            frame::put(&mut pong, Kind::Pong, answers);
         }
         if !pong.is_empty() {
             stream.write_all(&pong).await?;

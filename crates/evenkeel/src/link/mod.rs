@@ -28,8 +28,12 @@ const HELLO_TIMEOUT: Duration = Duration::from_millis(1_000);
 const HEARTBEAT: Duration = Duration::from_millis(250);
 /// A link without an answer to its heartbeats for this long is down.
 const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+/// A peer that has not answered for this long is passed over where there is a choice.
+const LIVE_MAX: Duration = Duration::from_millis(1_000);
 /// The accepting side gives a link up after this silence: the dialling side, which sends heartbeats, has long done so.
 const INCOMING_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// What an answer to a heartbeat carries when its sender has a link of its own to the peer.
+const CAN_ANSWER: [u8; 1] = [1];
 /// The longest introduction.
 const HELLO_BYTES_MAX: usize = 16 << 10;
 /// Frames to a peer that nobody waits for are gathered for this long after the last write.

@@ -7,9 +7,9 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::OUTBOX_BYTES_MAX;
 use super::fault::Fault;
 use super::frame::{self, Kind};
+use super::{LIVE_MAX, OUTBOX_BYTES_MAX};
 
 /// A buffer that has grown over this is not used again.
 const SPARE_BYTES_MAX: usize = 1 << 20;
@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     wake: Notify,
     /// The peer has just dialled us, or a fault was healed: whoever keeps the link acts at once.
     called: Notify,
+    /// When the peer last said that it can answer as well.
+    answered: Mutex<Option<Instant>>,
     /// Frames dropped because too many waited.
     pub(crate) overflowed: AtomicU64,
     /// Bytes handed to the link.
@@ -59,6 +61,17 @@ impl Outbox {
     /// Whether there is a link.
     pub(crate) fn is_open(&self) -> bool {
         self.queue.lock().open
+    }
+
+    /// The peer has answered, and it has a link of its own to answer requests on.
+    pub(super) fn answered(&self) {
+        *self.answered.lock() = Some(Instant::now());
+    }
+
+    /// Whether requests to the peer are answered, as far as can be told.
+    pub(crate) fn is_live(&self) -> bool {
+        let answered = *self.answered.lock();
+        self.is_open() && answered.is_some_and(|at| at.elapsed() < LIVE_MAX)
     }
 
     /// Queues a frame; tells whether it was taken.

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
 use super::outbox::Outbox;
-use super::{DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, SILENCE_MAX};
+use super::{CAN_ANSWER, DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, SILENCE_MAX};
 use crate::client;
 use crate::config::resolve;
 use crate::node::Node;
@@ -61,7 +61,7 @@ async fn link_once(node: &Arc<Node>, peer: NodeId, outbox: &Outbox) -> io::Resul
     let (reader, writer) = stream.into_split();
     let ended = tokio::select! {
         ended = send_all(node, peer, outbox, writer) => ended,
-        ended = hear_pongs(node, peer, reader) => ended,
+        ended = hear_pongs(node, peer, outbox, reader) => ended,
         never = greet_again(node, peer, outbox, incarnation) => never,
     };
     outbox.set_open(false);
@@ -138,7 +138,12 @@ async fn send_all(
     }
 }
 
-async fn hear_pongs(node: &Node, peer: NodeId, mut reader: OwnedReadHalf) -> io::Result<()> {
+async fn hear_pongs(
+    node: &Node,
+    peer: NodeId,
+    outbox: &Outbox,
+    mut reader: OwnedReadHalf,
+) -> io::Result<()> {
     let mut input = BytesMut::new();
     let mut heard = Instant::now();
     loop {
@@ -153,9 +158,12 @@ async fn hear_pongs(node: &Node, peer: NodeId, mut reader: OwnedReadHalf) -> io:
         if read? == 0 {
             return Ok(());
         }
-        while let Some((kind, _)) = frame::take(&mut input).map_err(io::Error::other)? {
+        while let Some((kind, body)) = frame::take(&mut input).map_err(io::Error::other)? {
             if kind == Kind::Pong && !node.faults.of(peer).cut_in {
                 heard = Instant::now();
+                if body[..] == CAN_ANSWER {
+                    outbox.answered();
+                }
             }
         }
     }

@@ -15,17 +15,21 @@ use tokio::sync::oneshot;
 
 use super::Node;
 use super::convergence::join_all;
-use crate::client::run_here;
+use super::part::{Done, Part, decode_done, decode_parts, encode_done, encode_parts};
+use crate::client::{run_here, run_parts_here};
 use crate::link::frame::Kind;
 
 const COMMAND: u8 = 1;
 const CONTEXTS: u8 = 2;
+const PARTS: u8 = 3;
 
 /// What is asked of another node.
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
     /// Run this command there, and nowhere else.
     Command(Vec<Bytes>),
+    /// Run these, each on its partition, in order.
+    Parts(Vec<Part>),
     /// Say what you hold.
     Contexts,
 }
@@ -85,6 +89,18 @@ impl Node {
         answers.into_iter().filter_map(Result::ok).collect()
     }
 
+    /// Runs parts on another node; gives what came of each.
+    pub(crate) async fn ask_parts(
+        &self,
+        peer: NodeId,
+        parts: Vec<Part>,
+        timeout: Duration,
+    ) -> Result<Vec<Done>, Unanswered> {
+        let count = parts.len();
+        let body = self.ask(peer, &Asked::Parts(parts), timeout).await?;
+        decode_done(body, count).ok_or(Unanswered::Unknown)
+    }
+
     /// What another node holds, by partition.
     pub(crate) async fn ask_contexts(
         &self,
@@ -111,6 +127,20 @@ impl Node {
                     let reply = run_here(&node, args).await;
                     let mut out = id.to_le_bytes().to_vec();
                     ReplyWriter::new(&mut out, Protocol::Peer).reply(&reply);
+                    node.push(from, Kind::Answer, &out);
+                });
+            }
+            PARTS => {
+                tokio::task::spawn_local(async move {
+                    let parts = match decode_parts(&body) {
+                        Ok(parts) => parts,
+                        Err(error) => {
+                            tracing::warn!(from = node.topology.name(from), %error, "a request cannot be read");
+                            return;
+                        }
+                    };
+                    let mut out = id.to_le_bytes().to_vec();
+                    encode_done(&mut out, &run_parts_here(&node, &parts).await);
                     node.push(from, Kind::Answer, &out);
                 });
             }
@@ -151,6 +181,10 @@ fn encode(id: u64, asked: &Asked) -> Vec<u8> {
         Asked::Command(args) => {
             out.push(COMMAND);
             evenkeel_resp::encode_command(&mut out, args);
+        }
+        Asked::Parts(parts) => {
+            out.push(PARTS);
+            encode_parts(&mut out, parts);
         }
         Asked::Contexts => out.push(CONTEXTS),
     }

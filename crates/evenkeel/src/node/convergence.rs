@@ -132,7 +132,7 @@ fn missing(has: &Contexts, lacks: &Contexts, only: Option<PartitionId>) -> u64 {
 }
 
 /// Runs futures side by side and gives their results in order.
-pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(crate) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut results: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {

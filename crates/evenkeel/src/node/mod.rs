@@ -5,12 +5,15 @@
 
 mod ask;
 mod convergence;
+mod part;
 mod recovery;
 mod ticker;
 mod topology;
 mod wal;
 
 pub(crate) use ask::Unanswered;
+pub(crate) use convergence::join_all;
+pub(crate) use part::{Done, Part};
 pub use recovery::StartError;
 pub(crate) use recovery::open;
 pub(crate) use ticker::{hear_durable, tick};
@@ -29,6 +32,7 @@ use evenkeel_core::id::{ActorId, NodeId, PartitionId, Ticket};
 use evenkeel_core::observation::Observation;
 use evenkeel_core::partition::{Effect, Input, Partition, Reply};
 use evenkeel_core::time::{Duration, Now, WallMs};
+use evenkeel_core::types::CellId;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
@@ -328,12 +332,34 @@ impl Node {
         node == self.topology.me || self.outboxes.get(&node).is_some_and(Outbox::is_open)
     }
 
-    /// The first member of a partition, in preference order, that is this node or has a link.
+    /// Whether a node can be asked something and answer: there is a link in both directions, and it answered within
+    /// the last second.
+    pub(crate) fn is_live(&self, node: NodeId) -> bool {
+        node == self.topology.me || self.outboxes.get(&node).is_some_and(Outbox::is_live)
+    }
+
+    /// The first live member of a partition in preference order: where conditional commands run, and who removes what
+    /// has expired.
     pub(crate) fn home(&self, partition: PartitionId) -> Option<NodeId> {
         self.topology
-            .replicas(partition)
-            .into_iter()
-            .find(|node| self.is_linked(*node))
+            .preference(partition)
+            .find(|node| self.is_live(*node))
+    }
+
+    /// Waits until this node's replica of a partition holds at least `wanted`; tells whether it does.
+    pub(crate) async fn reach(&self, id: PartitionId, wanted: &Context, limit: Duration) -> bool {
+        let holds = |partition: &Partition| wanted.is_subset(partition.replica().context());
+        if self.look(id, holds).unwrap_or(false) {
+            return true;
+        }
+        let reply = self.request(id, limit, |ticket, deadline| Input::Read {
+            ticket,
+            cell: CellId::string(b""),
+            replicas: 1,
+            after: wanted.clone(),
+            deadline,
+        });
+        matches!(reply.await, Some(Reply::Value { .. }))
     }
 
     /// This replica's context of a partition.

@@ -59,10 +59,14 @@ impl Topology {
 
     /// The members of a partition, in preference order: the first one that lives is its home.
     pub(crate) fn replicas(&self, partition: PartitionId) -> Vec<NodeId> {
+        self.preference(partition).collect()
+    }
+
+    /// The same, one after the other.
+    pub(crate) fn preference(&self, partition: PartitionId) -> impl Iterator<Item = NodeId> {
         let count = self.members.len();
         (0..REPLICAS.min(count))
-            .map(|offset| node((usize::from(partition.0) + offset) % count))
-            .collect()
+            .map(move |offset| node((usize::from(partition.0) + offset) % count))
     }
 
     pub(crate) fn holds(&self, node: NodeId, partition: PartitionId) -> bool {

@@ -18,6 +18,8 @@ mod durability;
 #[cfg(test)]
 mod five;
 #[cfg(test)]
+mod homes;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http;

@@ -8,6 +8,9 @@ use crate::cluster::Cluster;
 use crate::node::{Node, Plan};
 use crate::support::eventually;
 
+/// What nodes of this build say.
+const LINK_PROTOCOL: u32 = 3;
+
 fn dial(node: &Node) -> TcpStream {
     let stream = TcpStream::connect((node.plan.host.as_str(), node.plan.peer_port)).unwrap();
     stream
@@ -62,7 +65,7 @@ fn hostile_bytes_on_the_peer_port_are_refused_and_the_node_lives() {
         .unwrap()
         .to_owned();
     let id = u64::from_str_radix(&id, 16).unwrap().to_string();
-    let mut broken = hello(&id, "B", 1);
+    let mut broken = hello(&id, "B", LINK_PROTOCOL);
     *broken.last_mut().unwrap() ^= 1;
     for (bytes, answer) in [
         (b"GET / HTTP/1.1\r\n\r\n".to_vec(), ""),
@@ -74,10 +77,10 @@ fn hostile_bytes_on_the_peer_port_are_refused_and_the_node_lives() {
             "introduce yourself",
         ),
         (frame(1, b"not json"), "unreadable introduction"),
-        (hello("1", "B", 1), "another member list"),
+        (hello("1", "B", LINK_PROTOCOL), "another member list"),
         (hello(&id, "B", 99), "link protocol 99"),
-        (hello(&id, "A", 1), "two nodes are named A"),
-        (hello(&id, "Z", 1), "not in the member list"),
+        (hello(&id, "A", LINK_PROTOCOL), "two nodes are named A"),
+        (hello(&id, "Z", LINK_PROTOCOL), "not in the member list"),
     ] {
         let mut stream = dial(node);
         // A node that closes early is right to.
@@ -112,19 +115,20 @@ fn a_member_that_sends_nonsense_after_its_introduction_is_disconnected_and_the_r
         .unwrap()
         .to_owned();
     let id = u64::from_str_radix(&id, 16).unwrap().to_string();
-    let nonsense: [(u8, &[u8]); 8] = [
+    let nonsense: [(u8, &[u8]); 9] = [
         (6, b""),
         (6, &[0xff; 100]),
         (6, &[0; 100]),
         (7, b""),
         (7, &[0, 0, 0, 0, 0, 0, 0, 0, 1, b'*', b'9']),
         (7, &[0, 0, 0, 0, 0, 0, 0, 0, 77, 1]),
+        (7, &[0, 0, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 0x7f]),
         (8, &[1]),
         (2, b"welcome"),
     ];
     for (kind, body) in nonsense {
         let mut stream = dial(&cluster.nodes[0]);
-        stream.write_all(&hello(&id, "B", 1)).unwrap();
+        stream.write_all(&hello(&id, "B", LINK_PROTOCOL)).unwrap();
         stream.write_all(&frame(kind, body)).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let welcome = said(stream);

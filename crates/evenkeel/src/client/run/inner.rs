@@ -1,0 +1,196 @@
+//! What runs on this node and nowhere else: parts of commands, from its own clients and from other nodes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evenkeel_core::causality::Context;
+use evenkeel_core::command::{
+    Flag, Keyspace, Run, Spec, check_arity, keys_of, lookup, needs_home, unknown,
+};
+use evenkeel_core::id::PartitionId;
+use evenkeel_resp::Reply;
+
+use super::place::CATCH_UP;
+use super::{Args, partition_of};
+use crate::client::{ek, pubsub, wait};
+use crate::metrics::bump;
+use crate::node::{Done, Node, Part};
+
+/// A part that was run here.
+pub(super) enum Ran {
+    Replies {
+        replies: Vec<Reply>,
+        /// What it wrote.
+        dots: Context,
+        /// What this replica then held.
+        context: Context,
+    },
+    /// A watched key has another state: nothing was run.
+    Changed,
+}
+
+/// Runs a part under the partition's lock, as one batch; `None` where there is no replica here.
+pub(super) fn run_part(node: &Node, part: &Part) -> Option<Ran> {
+    node.with(part.partition, |replica, now, effects| {
+        let mut keys = Keyspace::new(replica, now, crate::entropy::chance(), effects);
+        let mut watched = part.watched.iter();
+        if watched.any(|(key, state)| keys.watched_state(key) != *state) {
+            return Ran::Changed;
+        }
+        let commands = part.commands.iter();
+        let replies = commands.map(|command| {
+            let args: Vec<&[u8]> = command.iter().map(|arg| &arg[..]).collect();
+            run_one(node, part.partition, &mut keys, &args)
+        });
+        let replies = replies.collect();
+        let dots = keys.dots().clone();
+        drop(keys);
+        let context = replica.replica().context().clone();
+        Ran::Replies {
+            replies,
+            dots,
+            context,
+        }
+    })
+}
+
+fn run_one(node: &Node, partition: PartitionId, keys: &mut Keyspace<'_>, args: Args<'_>) -> Reply {
+    let Some(spec) = args.first().and_then(|name| lookup(name)) else {
+        return unknown(args);
+    };
+    if let Err(reply) = check_arity(spec, args) {
+        return reply;
+    }
+    if needs_home(spec, args) {
+        count_conditional(node, partition);
+    }
+    if spec.name == "watch" {
+        return watched_states(keys, args);
+    }
+    keys.run(spec, args)
+}
+
+/// Between nodes WATCH answers what the keys now show, as text.
+fn watched_states(keys: &Keyspace<'_>, args: Args<'_>) -> Reply {
+    let states = args[1..].iter().map(|key| keys.watched_state(key));
+    Reply::Array(
+        states
+            .map(|state| Reply::bulk(state.to_le_bytes().to_vec()))
+            .collect(),
+    )
+}
+
+/// Counts a conditional command, and whether it runs where all would run were every member there.
+pub(super) fn count_conditional(node: &Node, partition: PartitionId) {
+    bump(&node.metrics.conditional);
+    if node.topology.preference(partition).next() != Some(node.topology.me) {
+        bump(&node.metrics.conditional_away);
+    }
+}
+
+/// Runs what another node has sent: parts on partitions held here.
+pub(crate) async fn run_parts_here(node: &Arc<Node>, parts: &[Part]) -> Vec<Done> {
+    let until =
+        tokio::time::Instant::now() + std::time::Duration::from_millis(CATCH_UP.as_millis());
+    let mut all = Vec::with_capacity(parts.len());
+    let mut wrote = false;
+    for part in parts {
+        let writes = writes(part);
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        let left = u64::try_from(left.as_millis()).unwrap_or(0);
+        let left = evenkeel_core::time::Duration::from_millis(left);
+        all.push(match refusal(node, part, writes) {
+            Some(reply) => Done::Refused(reply),
+            None if !node.reach(part.partition, &part.after, left).await => Done::Behind,
+            None => match run_part(node, part) {
+                Some(Ran::Replies {
+                    replies, context, ..
+                }) => {
+                    wrote |= writes;
+                    Done::Ran(replies, context)
+                }
+                Some(Ran::Changed) => Done::Changed,
+                None => Done::Refused(not_held()),
+            },
+        });
+    }
+    if !wrote {
+        node.end_turn();
+        return all;
+    }
+    if let Err(refusal) = node.settle_turn().await {
+        for (done, part) in all.iter_mut().zip(parts) {
+            if matches!(done, Done::Ran(..)) && writes(part) {
+                *done = Done::Failed(Reply::error(refusal.text()));
+            }
+        }
+    }
+    all
+}
+
+fn writes(part: &Part) -> bool {
+    let mut commands = part.commands.iter();
+    commands.any(|command| {
+        let spec = command.first().and_then(|name| lookup(name));
+        spec.is_some_and(|spec| spec.is(Flag::Write))
+    })
+}
+
+fn refusal(node: &Node, part: &Part, writes: bool) -> Option<Reply> {
+    if !node.holds(part.partition) {
+        return Some(not_held());
+    }
+    let refusal = node.wal.refusal().filter(|_| writes)?;
+    Some(Reply::error(refusal.text()))
+}
+
+fn not_held() -> Reply {
+    Reply::error("NOHOME this node holds no replica of the key ; the member lists differ")
+}
+
+/// Runs a command that another node has sent and that is about no partition, or that only the shell can run.
+pub(crate) async fn run_here(node: &Arc<Node>, args: Vec<Bytes>) -> Reply {
+    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    let (partition, rest) = match &borrowed[..] {
+        [name, number, rest @ ..] if name.eq_ignore_ascii_case(b"EK.PARTITION") => {
+            let number = std::str::from_utf8(number).ok();
+            let number = number.and_then(|text| text.parse().ok());
+            (number.map(PartitionId), rest)
+        }
+        _ => (None, &borrowed[..]),
+    };
+    let Some(spec) = rest.first().and_then(|name| lookup(name)) else {
+        return unknown(rest);
+    };
+    let reply = run_by_name(node, spec, partition, rest).await;
+    node.end_turn();
+    reply
+}
+
+async fn run_by_name(
+    node: &Arc<Node>,
+    spec: &'static Spec,
+    partition: Option<PartitionId>,
+    args: Args<'_>,
+) -> Reply {
+    if spec.name == "pubsub" {
+        return pubsub::run_inner(node, args);
+    }
+    let first_key = keys_of(spec, args)
+        .ok()
+        .and_then(|keys| keys.first().copied())
+        .and_then(|at| args.get(at));
+    let partition = partition.or_else(|| first_key.map(|key| partition_of(key)));
+    let Some(partition) = partition.filter(|partition| node.holds(*partition)) else {
+        return not_held();
+    };
+    match spec.run {
+        Run::Scan => ek::scan_here(node, partition, args),
+        Run::Shell if spec.name == "wait" => wait::run_inner(node, partition, args).await,
+        Run::Shell => ek::run_inner(node, spec.name, args).await,
+        // These come as parts.
+        Run::OnKey(_) | Run::OnEachKey { .. } | Run::OnEveryPartition { .. } | Run::Rounds(_) => {
+            unknown(args)
+        }
+    }
+}
