@@ -111,6 +111,7 @@ impl Counter<'_> {
         let view = keys.view(self.key).expect(self.kind)?;
         let value = match self.content(&view) {
             Some(content) => content.integer().ok_or_else(|| self.not_an_integer())?,
+            None if is_sketch(&view) => return Err(self.not_an_integer()),
             None => 0,
         };
         // What is shown must not overflow; behind a clamped value the true sum goes on.
@@ -156,7 +157,11 @@ impl Counter<'_> {
     fn float_value(self, keys: &Keyspace<'_>) -> Result<f64, Reply> {
         let view = keys.view(self.key).expect(self.kind)?;
         let Some(content) = self.content(&view) else {
-            return Ok(0.0);
+            return if is_sketch(&view) {
+                Err(self.not_a_float())
+            } else {
+                Ok(0.0)
+            };
         };
         content.float().ok_or_else(|| self.not_a_float())
     }
@@ -185,6 +190,11 @@ impl Counter<'_> {
             _ => "ERR value is not a valid float",
         })
     }
+}
+
+/// Whether a key shows a HyperLogLog: a string to clients, but no number.
+fn is_sketch(view: &View<'_>) -> bool {
+    view.kind() == Some(Kind::HyperLogLog)
 }
 
 /// A float as the whole number that it is, where floats hold each of them exactly.

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::random::Random;
 use super::view::View;
 use crate::causality::Context;
+use crate::id::ActorId;
 use crate::limits::{
     BATCH_EVENTS_MAX, FIELD_BYTES_MAX, JOINED_BYTES_MAX, JOINED_EVENTS_MAX, KEY_BYTES_MAX,
     VALUE_BYTES_MAX,
@@ -67,6 +68,11 @@ impl<'a> Keyspace<'a> {
     /// A source of random numbers, another one at each call.
     pub(super) const fn random(&mut self) -> Random {
         self.random.split()
+    }
+
+    /// Who writes here.
+    pub(super) const fn actor(&self) -> ActorId {
+        self.partition.actor()
     }
 
     pub(super) const fn replica(&self) -> &Replica {

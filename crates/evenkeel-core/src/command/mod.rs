@@ -9,6 +9,8 @@
 //! show is a function of their cells and the time alone, so it is the same everywhere (replication.md 5).
 
 mod algebra;
+mod bitfield;
+mod bits;
 mod content;
 mod counter;
 mod draw;
@@ -18,8 +20,10 @@ mod expiry;
 mod generic;
 mod glob;
 mod hash;
+mod hyperloglog;
 mod inspect;
 mod keyspace;
+mod lcs;
 mod list;
 mod number;
 mod page;

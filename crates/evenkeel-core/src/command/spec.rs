@@ -166,6 +166,10 @@ pub struct KeySpec {
 }
 
 impl KeySpec {
+    /// The second argument.
+    pub const SECOND: Self = Self::new(2, 2, 1);
+    /// Every argument from the second on.
+    pub const FROM_SECOND: Self = Self::new(2, -1, 1);
     /// No key.
     pub const NONE: Self = Self::new(0, 0, 0);
     /// The first argument.
@@ -202,6 +206,10 @@ impl KeySpec {
 pub enum Group {
     /// Strings and counters.
     String,
+    /// Strings as rows of bits.
+    Bitmap,
+    /// Sketches of sets.
+    HyperLogLog,
     /// Sets.
     Set,
     /// Hashes.
@@ -232,6 +240,8 @@ impl Group {
     pub const fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
             Self::Set => "set",
             Self::Hash => "hash",
             Self::List => "list",

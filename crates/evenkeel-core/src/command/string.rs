@@ -9,9 +9,10 @@ use bytes::Bytes;
 use evenkeel_resp::Reply;
 
 use super::expire::{TimeOption, deadline_after};
+use super::hyperloglog;
 use super::keyspace::{Keyspace, Writes};
 use super::number::integer;
-use super::spec::{Conditional, Flag, Fold, Group, KeySpec, Run, Spec};
+use super::spec::{Conditional, Flag, Fold, Group, KeySpec, Round, Run, Spec, wrong_arity};
 use super::view::{View, set_deadline};
 use super::{Args, Outcome, count, ok, reply, syntax_error};
 use crate::limits::VALUE_BYTES_MAX;
@@ -166,6 +167,21 @@ pub(super) const COMMANDS: &[Spec] = &[
     )
     .merges(NEWEST_EACH),
     Spec::new(
+        "msetnx",
+        -3,
+        &[Flag::Write, Flag::Denyoom],
+        KeySpec::PAIRS,
+        Run::Rounds(msetnx),
+    )
+    .in_group(Group::String, &["string"])
+    .docs(
+        "1.0.1",
+        "O(N) where N is the number of keys to set",
+        "Set multiple keys to multiple values, only if none of the keys exist",
+    )
+    .merges(NEWEST_EACH)
+    .conditional(Conditional::Always),
+    Spec::new(
         "strlen",
         2,
         &[Flag::Readonly, Flag::Fast],
@@ -244,7 +260,10 @@ pub(super) fn bulk(text: Cow<'_, [u8]>) -> Reply {
 fn read(keys: &mut Keyspace<'_>, key: &[u8]) -> Outcome {
     let view = keys.view(key).expect(Kind::String)?;
     let Some(content) = view.content(Kind::String, b"") else {
-        return Ok(Reply::Null);
+        return Ok(match view.kind() {
+            Some(_) => bulk(text_of(&view)),
+            None => Reply::Null,
+        });
     };
     let clamped = content.is_clamped();
     let found = bulk(content.text());
@@ -254,8 +273,11 @@ fn read(keys: &mut Keyspace<'_>, key: &[u8]) -> Outcome {
     Ok(found)
 }
 
-/// What a string key shows; empty when there is none.
+/// What a string key shows; empty when there is none. A sketch is a string.
 pub(super) fn text_of<'a>(view: &View<'a>) -> Cow<'a, [u8]> {
+    if view.kind() == Some(Kind::HyperLogLog) {
+        return Cow::Owned(hyperloglog::text(view));
+    }
     let content = view.content(Kind::String, b"");
     content.map_or(Cow::Borrowed(b""), |content| content.text())
 }
@@ -297,7 +319,7 @@ pub(super) fn overwrite(view: View<'_>, key: &[u8], value: &[u8], lifetime: Life
 }
 
 /// Writes a string in the place of the one that is seen; its deadline stays.
-fn replace(view: View<'_>, key: &[u8], value: Vec<u8>) -> Writes {
+pub(super) fn replace(view: View<'_>, key: &[u8], value: Vec<u8>) -> Writes {
     let mut writes = view.ground(key, Kind::String);
     writes.push(Write::Set {
         cell: CellId::string(key),
@@ -460,6 +482,36 @@ fn mset(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     Ok(ok())
 }
 
+/// Asks for every key, then sets all of them when there was none.
+fn msetnx(args: Args<'_>, answers: &[Vec<Reply>]) -> Round {
+    if args.len().is_multiple_of(2) {
+        return Round::Done(wrong_arity("msetnx"));
+    }
+    let pairs = args[1..].chunks_exact(2);
+    let call = |words: &[&[u8]]| {
+        words
+            .iter()
+            .map(|word| Bytes::copy_from_slice(word))
+            .collect()
+    };
+    match answers {
+        [] => Round::Calls(pairs.map(|pair| call(&[b"TYPE", pair[0]])).collect()),
+        [types] => match types.iter().find(|reply| **reply != Reply::simple("none")) {
+            None => Round::Calls(
+                pairs
+                    .map(|pair| call(&[b"SET", pair[0], pair[1]]))
+                    .collect(),
+            ),
+            Some(error @ Reply::Error(_)) => Round::Done(error.clone()),
+            Some(_) => Round::Done(Reply::Integer(0)),
+        },
+        [_, set, ..] => {
+            let failed = set.iter().find(|reply| matches!(reply, Reply::Error(_)));
+            Round::Done(failed.map_or(Reply::Integer(1), Reply::clone))
+        }
+    }
+}
+
 fn append(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     let (key, suffix) = (args[1], args[2]);
     let view = keys.view(key).expect(Kind::String)?;
@@ -493,7 +545,7 @@ fn setrange(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     Ok(count(length))
 }
 
-fn check_length(length: usize) -> Result<(), Reply> {
+pub(super) fn check_length(length: usize) -> Result<(), Reply> {
     if length > VALUE_BYTES_MAX {
         return Err(Reply::error(
             "ERR string exceeds maximum allowed size (proto-max-bulk-len)",

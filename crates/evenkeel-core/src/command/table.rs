@@ -6,6 +6,10 @@ use super::spec::{Flag, Spec};
 const FAMILIES: &[&[Spec]] = &[
     super::string::COMMANDS,
     super::counter::COMMANDS,
+    super::bits::COMMANDS,
+    super::bitfield::COMMANDS,
+    super::lcs::COMMANDS,
+    super::hyperloglog::COMMANDS,
     super::set::COMMANDS,
     super::algebra::COMMANDS,
     super::draw::COMMANDS,

@@ -137,7 +137,7 @@ fn payload_of(keys: &Keyspace<'_>, key: &[u8]) -> Outcome {
 
 fn no_form(_: NoForm) -> Reply {
     Reply::error(
-        "UNSUPPORTED the type of this value cannot be dumped or restored in this version ; \
+        "UNSUPPORTED the type of this value cannot be dumped in this version ; \
          read it with the commands of its type and write it again",
     )
 }
@@ -231,7 +231,7 @@ fn restore(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
         ttl if options.absolute => Deadline(ttl),
         ttl => Deadline(keys.now().wall.0.saturating_add(ttl)),
     };
-    let writes = replace_whole(keys.view(key), key, object, deadline).map_err(no_form)?;
+    let writes = replace_whole(keys, key, object, deadline);
     keys.commit(writes)?;
     Ok(ok())
 }

@@ -84,9 +84,11 @@ impl<'a> View<'a> {
         self.kind.is_some()
     }
 
-    /// Refuses a key that shows another type.
+    /// Refuses a key that shows another type. A sketch is a string to who asks for one.
     pub(super) fn expect(self, kind: Kind) -> Result<Self, Reply> {
-        if self.kind.is_none_or(|shown| shown == kind) {
+        let fits =
+            |shown: Kind| shown == kind || (kind == Kind::String && shown == Kind::HyperLogLog);
+        if self.kind.is_none_or(fits) {
             return Ok(self);
         }
         Err(Reply::error(

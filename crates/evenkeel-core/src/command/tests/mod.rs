@@ -1,12 +1,14 @@
 //! Commands as a client sees them: one replica against Redis' behaviour, two against the table of conflicts.
 
 mod algebra;
+mod bits;
 mod conflicts;
 mod counters;
 mod deadlines;
 mod draws;
 mod elements;
 mod hashes;
+mod hyperloglogs;
 mod inspection;
 mod keys;
 mod laws;

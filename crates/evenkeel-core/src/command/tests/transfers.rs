@@ -28,6 +28,7 @@ fn a_dumped_key_is_restored_with_all_that_it_shows() {
         ("INCRBY k 7", "GET k"),
         ("SADD k a b ''", "SMEMBERS k"),
         ("HSET k f 1 g ''", "HGETALL k"),
+        ("RPUSH k c a b a", "LRANGE k 0 -1"),
         ("ZADD k 1.5 a -inf b 1e300 ''", "ZRANGE k 0 -1 WITHSCORES"),
         ("ZINCRBY k 0.1 a", "ZRANGE k 0 -1 WITHSCORES"),
     ] {
