@@ -26,14 +26,14 @@ pub struct Put {
     pub resets: Vec<Reset>,
 }
 
-/// Removes what its issuer saw of a cell.
+/// Removes what its issuer saw of a cell: all of it, or what of it had expired.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rem {
     /// The cell.
     pub cell: CellId,
-    /// Every live version at the issuer.
+    /// Live versions at the issuer.
     pub rem: Observed,
-    /// Every live chain at the issuer.
+    /// Live chains at the issuer.
     pub resets: Vec<Reset>,
 }
 

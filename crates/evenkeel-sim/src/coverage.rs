@@ -1,5 +1,9 @@
 //! How often each fault fired and each rare state of the protocol was reached: injectors must not rot.
 
+use std::collections::BTreeMap;
+
+use evenkeel_resp::Reply;
+
 use crate::faults::Fault;
 
 macro_rules! marks {
@@ -51,6 +55,10 @@ marks! {
     DurableAcks = "write acknowledged as durable elsewhere",
     AwaitUnmet = "await not reached",
     RequestsLost = "requests lost in a crash",
+    AtHome = "conditional command at the home",
+    Clamped = "number shown clamped",
+    CarriedDeadline = "key that expires with its elements",
+    ExpiredRemoved = "expired keys removed at the home",
     DanglingOverlay = "dangling overlay at the end",
     DanglingResidue = "residue of a dead incarnation at the end",
 }
@@ -60,6 +68,8 @@ marks! {
 pub struct Coverage {
     faults: Vec<u64>,
     marks: Vec<u64>,
+    /// By command: how often it was run, and how often it was refused.
+    commands: BTreeMap<String, (u64, u64)>,
 }
 
 impl Default for Coverage {
@@ -67,6 +77,7 @@ impl Default for Coverage {
         Self {
             faults: vec![0; Fault::ALL.len()],
             marks: vec![0; Mark::ALL.len()],
+            commands: BTreeMap::new(),
         }
     }
 }
@@ -80,6 +91,19 @@ impl Coverage {
         self.marks[mark as usize] += 1;
     }
 
+    pub(crate) fn command(&mut self, name: &[u8], reply: &Reply) {
+        let name = name.to_ascii_lowercase().escape_ascii().to_string();
+        let count = self.commands.entry(name).or_default();
+        count.0 += 1;
+        count.1 += u64::from(matches!(reply, Reply::Error(_)));
+    }
+
+    /// The commands of clients: how often each was run, and how often it was refused.
+    pub fn commands(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        let counts = self.commands.iter();
+        counts.map(|(name, (run, refused))| (&name[..], *run, *refused))
+    }
+
     /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         let sum = |mine: &mut Vec<u64>, theirs: &[u64]| {
@@ -87,6 +111,10 @@ impl Coverage {
         };
         sum(&mut self.faults, &other.faults);
         sum(&mut self.marks, &other.marks);
+        for (name, (run, refused)) in &other.commands {
+            let mine = self.commands.entry(name.clone()).or_default();
+            *mine = (mine.0 + run, mine.1 + refused);
+        }
     }
 
     /// The fault kinds with their counts.

@@ -10,6 +10,7 @@
 mod checker;
 pub mod cli;
 mod clock;
+mod commands;
 mod coverage;
 mod disk;
 mod faults;

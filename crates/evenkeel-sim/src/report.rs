@@ -84,6 +84,10 @@ pub(crate) fn coverage(out: &mut impl Write, coverage: &Coverage) -> io::Result<
     for (mark, count) in coverage.marks() {
         writeln!(out, "  {:<48} {count:>12}", mark.name())?;
     }
+    writeln!(out, "commands: run, refused")?;
+    for (name, run, refused) in coverage.commands() {
+        writeln!(out, "  {name:<48} {run:>12} {refused:>12}")?;
+    }
     Ok(())
 }
 

@@ -14,6 +14,10 @@ pub(crate) enum Stream {
     Work,
     Faults,
     Checks,
+    /// What is drawn once for the commands of a run.
+    Commands,
+    /// The commands themselves.
+    Requests,
 }
 
 /// A deterministic source of numbers.

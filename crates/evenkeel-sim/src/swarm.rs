@@ -2,6 +2,7 @@
 //!
 //! All draws are made whatever the flags say, so that switching something off changes nothing else.
 
+use crate::commands::CommandPlan;
 use crate::faults::{Fault, FaultSet};
 use crate::rng::{Rng, Stream};
 use crate::universe::{KEYS_MAX, KEYS_MIN};
@@ -70,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) network: NetworkPlan,
     pub(crate) disk: DiskPlan,
     pub(crate) work: WorkPlan,
+    /// What clients send where they send commands; else they write cells.
+    pub(crate) commands: Option<CommandPlan>,
     pub(crate) index_entries_max: usize,
     pub(crate) sync_answer_bytes: usize,
     pub(crate) snapshot_chunk_bytes: usize,
@@ -141,12 +144,18 @@ impl Plan {
             network,
             disk,
             work,
+            commands: sends_commands(seed).then(|| CommandPlan::draw(seed)),
             index_entries_max: small(Fault::SmallIndex, rng.pick(&[5, 20, 100]), 10_000),
             sync_answer_bytes: small(Fault::SmallAnswers, rng.pick(&[1, 200, 4096]), 256 << 10),
             snapshot_chunk_bytes: small(Fault::SmallChunks, rng.pick(&[1, 300]), 64 << 10),
             faults,
         }
     }
+}
+
+/// Two seeds in five send commands. By their number, so that the others are what they were before there were commands.
+const fn sends_commands(seed: u64) -> bool {
+    matches!(seed % 5, 0 | 3)
 }
 
 /// Mean time between two events of a kind, where it has events of its own.

@@ -3,15 +3,62 @@
 //! Every written value encodes its cell, the operation that wrote it and a check, so that a read can be judged
 //! alone.
 
-use evenkeel_core::types::{CellId, Kind, Range};
+use std::collections::BTreeMap;
+
+use evenkeel_core::types::{CellId, Key, Kind, Range};
 
 use crate::rng::mix;
 
-/// A cell, by its number in the universe. At most 64, so that sets of cells are one word.
+/// A cell, by its number in the universe.
 pub(crate) type CellNo = usize;
 
+/// The most cells of one run: lists and sketches have a new one for each element or actor.
+pub(crate) const CELLS_MAX: usize = 512;
+
 /// A set of cells, one bit each.
-pub(crate) type CellMask = u64;
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct CellSet([u64; CELLS_MAX / 64]);
+
+impl CellSet {
+    /// One cell alone.
+    pub(crate) const fn one(cell: CellNo) -> Self {
+        let mut words = [0; CELLS_MAX / 64];
+        words[cell / 64] = 1 << (cell % 64);
+        Self(words)
+    }
+
+    pub(crate) const fn insert(&mut self, cell: CellNo) {
+        self.0[cell / 64] |= 1 << (cell % 64);
+    }
+
+    pub(crate) const fn contains(&self, cell: CellNo) -> bool {
+        self.0[cell / 64] & 1 << (cell % 64) != 0
+    }
+
+    /// Adds every cell of another set.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine |= theirs;
+        }
+    }
+
+    /// Whether a cell is in both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).any(|(a, b)| a & b != 0)
+    }
+
+    /// The cells, ascending.
+    pub(crate) fn iter(self) -> impl Iterator<Item = CellNo> {
+        self.0.into_iter().enumerate().flat_map(|(at, word)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(at * 64 + bit)
+            })
+        })
+    }
+}
 
 const KEYS: [(&str, &[(Kind, &str)]); 8] = [
     ("cnt0", &[(Kind::String, "")]),
@@ -54,26 +101,66 @@ pub(crate) const KEYS_MIN: usize = 5;
 /// The most keys a run can have.
 pub(crate) const KEYS_MAX: usize = KEYS.len();
 
-/// The cells of one run.
-#[derive(Clone, Debug)]
+/// The cells of one run: all from the start where clients write cells, and more as events name them where clients
+/// run commands.
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Universe {
     cells: Vec<CellId>,
+    numbers: BTreeMap<CellId, CellNo>,
+    keys: BTreeMap<Key, Vec<CellNo>>,
+    grows: bool,
 }
 
 impl Universe {
     /// The cells of the first `keys` keys.
     pub(crate) fn new(keys: usize) -> Self {
-        let cells: Vec<CellId> = KEYS
-            .iter()
-            .take(keys)
-            .flat_map(|(key, cells)| {
-                cells
-                    .iter()
-                    .map(|(kind, field)| CellId::new(key.as_bytes(), *kind, field.as_bytes()))
-            })
-            .collect();
-        assert!(cells.len() <= 64, "a mask of cells is one word");
-        Self { cells }
+        let mut universe = Self::default();
+        for (key, cells) in KEYS.iter().take(keys) {
+            for (kind, field) in *cells {
+                universe.add(&CellId::new(key.as_bytes(), *kind, field.as_bytes()));
+            }
+        }
+        universe
+    }
+
+    /// No cells yet.
+    pub(crate) fn growing() -> Self {
+        Self {
+            grows: true,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, id: &CellId) -> CellNo {
+        let number = self.cells.len();
+        assert!(number < CELLS_MAX, "a set of cells has its fixed size");
+        self.cells.push(id.clone());
+        self.numbers.insert(id.clone(), number);
+        self.keys.entry(id.key.clone()).or_default().push(number);
+        number
+    }
+
+    /// The number of a cell, which is new where the universe grows.
+    pub(crate) fn number(&mut self, id: &CellId) -> Option<CellNo> {
+        match self.find(id) {
+            None if self.grows => Some(self.add(id)),
+            found => found,
+        }
+    }
+
+    /// Whether clients run commands: then values are whatever they send.
+    pub(crate) const fn grows(&self) -> bool {
+        self.grows
+    }
+
+    /// Whether there is room for elements that are cells of their own.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.cells.len() < CELLS_MAX * 3 / 4
+    }
+
+    /// The cells of a key.
+    pub(crate) fn of_key(&self, key: &[u8]) -> &[CellNo] {
+        self.keys.get(key).map_or(&[], |cells| cells)
     }
 
     /// Every cell.
@@ -88,11 +175,12 @@ impl Universe {
 
     /// The number of a cell, if clients touch it.
     pub(crate) fn find(&self, id: &CellId) -> Option<CellNo> {
-        self.cells.iter().position(|cell| cell == id)
+        self.numbers.get(id).copied()
     }
 
-    /// The cells of a range, judged without the product's own matching.
-    pub(crate) fn covered(&self, range: &Range) -> CellMask {
+    /// The cells of a range, judged without the product's own matching. Those that are new later hold nothing that
+    /// an earlier range delete had seen.
+    pub(crate) fn covered(&self, range: &Range) -> CellSet {
         let inside = |id: &CellId| match range {
             Range::Key(key) => id.key == *key,
             Range::Fields {
@@ -109,14 +197,14 @@ impl Universe {
                 id.key >= *from && to.as_ref().is_none_or(|to| id.key < *to)
             }
         };
-        let numbered = self.cells.iter().enumerate();
-        numbered.fold(0, |mask, (at, id)| mask | u64::from(inside(id)) << at)
+        let mut covered = CellSet::default();
+        for (at, id) in self.cells.iter().enumerate() {
+            if inside(id) {
+                covered.insert(at);
+            }
+        }
+        covered
     }
-}
-
-/// The cells of a mask, ascending.
-pub(crate) fn cells_of(mask: CellMask) -> impl Iterator<Item = CellNo> {
-    (0..64usize).filter(move |cell| mask & (1 << cell) != 0)
 }
 
 /// The bytes that operation `op` writes to `cell`.

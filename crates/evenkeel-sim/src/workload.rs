@@ -93,24 +93,54 @@ impl Workload {
         self.tokens[session].join(dots);
     }
 
+    /// A session and how long it waits, for a command.
+    pub(crate) fn session(&mut self) -> (usize, u64) {
+        (
+            self.rng.index(SESSIONS),
+            self.rng.spread(20 * MS, 3 * SECOND),
+        )
+    }
+
+    /// What of an operation is no command: a read of a cell, or a wait for what the session has written.
+    pub(crate) fn draw_question(&mut self, universe: &Universe) -> Operation {
+        let (session, patience_us) = self.session();
+        let request = if self.rng.chance(600) && !universe.cells().is_empty() {
+            self.read(session, universe)
+        } else {
+            Request::Await {
+                dots: self.tokens[session].clone(),
+                acks: self.acks(),
+            }
+        };
+        Operation {
+            session,
+            request,
+            patience_us,
+        }
+    }
+
+    fn read(&mut self, session: usize, universe: &Universe) -> Request {
+        Request::Read {
+            cell: self.cell(universe),
+            replicas: if self.rng.chance(500) {
+                1
+            } else {
+                1 + self.rng.index(self.nodes)
+            },
+            after: if self.rng.chance(500) {
+                self.tokens[session].clone()
+            } else {
+                Context::default()
+            },
+        }
+    }
+
     /// The next operation.
     pub(crate) fn draw(&mut self, universe: &Universe) -> Operation {
         let session = self.rng.index(SESSIONS);
         let request = match self.rng.below(100) {
             0..=79 => self.write(universe),
-            80..=95 => Request::Read {
-                cell: self.cell(universe),
-                replicas: if self.rng.chance(500) {
-                    1
-                } else {
-                    1 + self.rng.index(self.nodes)
-                },
-                after: if self.rng.chance(500) {
-                    self.tokens[session].clone()
-                } else {
-                    Context::default()
-                },
-            },
+            80..=95 => self.read(session, universe),
             _ => Request::Await {
                 dots: self.tokens[session].clone(),
                 acks: self.acks(),
@@ -123,7 +153,7 @@ impl Workload {
         }
     }
 
-    fn acks(&mut self) -> Acks {
+    pub(crate) fn acks(&mut self) -> Acks {
         Acks {
             members: 1 + self.rng.index(self.nodes),
             durable: self.rng.chance(500),

@@ -65,9 +65,15 @@ impl<'a> Content<'a> {
         let added = self.integers.unwrap_or(0);
         match (self.floats, integer, stored) {
             (None, Some(base), _) => Value::Integer(base.saturating_add(added)),
-            (Some(floats), Some(base), _) => Value::Float(floats.plus(to_float(base + added))),
-            (Some(floats), None, Some(bytes)) if let Some(base) = parse_float(bytes) => {
-                Value::Float(floats.plus(base).plus(to_float(added)))
+            (Some(floats), Some(base), _) => {
+                Value::Float(floats.plus(to_float(base.saturating_add(added))))
+            }
+            // Of whatever kind the numbers are that are added: what one increment hides, the next must not show.
+            (floats, None, Some(bytes))
+                if let Some(base) = parse_float(bytes).filter(|base| base.is_finite()) =>
+            {
+                let sum = floats.map_or_else(|| Sum::new(base), |floats| floats.plus(base));
+                Value::Float(sum.plus(to_float(added)))
             }
             (_, None, bytes) => Value::Bytes(bytes.unwrap_or_default()),
         }

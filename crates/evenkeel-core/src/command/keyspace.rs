@@ -155,7 +155,9 @@ impl Drop for Keyspace<'_> {
 fn bytes_of(write: &Write) -> usize {
     match write {
         Write::Set { cell, value, .. } => cell.key.len() + cell.name.field.len() + value.len(),
-        Write::Add { cell, .. } | Write::Remove { cell } => cell.key.len() + cell.name.field.len(),
+        Write::Add { cell, .. } | Write::Remove { cell } | Write::Expire { cell, .. } => {
+            cell.key.len() + cell.name.field.len()
+        }
         Write::Clear { .. } => 0,
     }
 }
@@ -170,7 +172,7 @@ fn check_sizes(writes: &[Write]) -> Result<(), Reply> {
             Write::Set { cell, value, .. } => (cell, value.len()),
             Write::Add { cell, .. } => (cell, 0),
             // What is held already was short enough.
-            Write::Remove { .. } | Write::Clear { .. } => continue,
+            Write::Remove { .. } | Write::Expire { .. } | Write::Clear { .. } => continue,
         };
         let (key, field) = (cell.key.len(), cell.name.field.len());
         for (what, length, max) in [

@@ -14,7 +14,7 @@ use crate::causality::Hlc;
 use crate::id::ActorId;
 use crate::partition::{KeyCells, Ranking, Write};
 use crate::time::WallMs;
-use crate::types::{Cell, CellId, Deadline, Kind, Range, Score, Value};
+use crate::types::{Cell, CellId, Deadline, Kind, Range, Score};
 
 /// A key at one instant.
 #[derive(Clone, Copy, Debug)]
@@ -201,8 +201,8 @@ impl<'a> View<'a> {
         writes
     }
 
-    /// Rewrites the cells of which a part has expired under a carried deadline, so that a deadline register that
-    /// comes to life does not show it again.
+    /// Removes what has expired under a deadline that it carries, so that a deadline register that comes to life does
+    /// not show it again. What is left is not written anew: it must neither live longer nor become the newest.
     pub(super) fn settled(self, key: &[u8]) -> Writes {
         let (Some(cells), Some(at)) = (self.cells, self.judged_at) else {
             return Writes::new();
@@ -210,26 +210,8 @@ impl<'a> View<'a> {
         let expired = cells.all().filter(|(kind, _, cell)| {
             *kind != Kind::Deadline && cell.earliest_carried().has_passed(at)
         });
-        let rewritten = expired.map(|(kind, field, cell)| {
-            let id = CellId::new(key, kind, field);
-            match self.stored(kind, cell) {
-                Some(value) => Write::Set {
-                    cell: id,
-                    value,
-                    deadline: latest_carried(cell, self.judged_at).unwrap_or(Deadline::NEVER),
-                },
-                None => Write::Remove { cell: id },
-            }
-        });
-        rewritten.collect()
-    }
-
-    /// What a cell shows, as the value of one version.
-    fn stored(self, kind: Kind, cell: &Cell) -> Option<Value> {
-        match kind {
-            Kind::SortedSet => Some(Score::of(cell, self.judged_at)?.to_value()),
-            _ => Some(Content::of(cell, self.judged_at)?.text().into()),
-        }
+        let expired = expired.map(|(kind, field, _)| CellId::new(key, kind, field));
+        expired.map(|cell| Write::Expire { cell, at }).collect()
     }
 
     /// Removes all that is held of the key: cell by cell where that is one, else as one range.

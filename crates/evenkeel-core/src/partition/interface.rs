@@ -7,7 +7,7 @@ use crate::causality::Context;
 use crate::id::{NodeId, PartitionId, Ticket};
 use crate::limits;
 use crate::observation::Observation;
-use crate::time::Instant;
+use crate::time::{Instant, WallMs};
 use crate::types::{Cell, CellId, Deadline, Range, Total, Value};
 
 /// What a replica of a partition is told at its start, fixed for its life.
@@ -68,6 +68,14 @@ pub enum Write {
     Remove {
         /// The cell.
         cell: CellId,
+    },
+    /// Removes of a cell the versions and chains that have expired at a time under the deadline that they carry; no
+    /// event when there are none. The others stay what they are, stamps included.
+    Expire {
+        /// The cell.
+        cell: CellId,
+        /// The time.
+        at: WallMs,
     },
     /// Adds to a counter.
     Add {

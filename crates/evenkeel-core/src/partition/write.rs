@@ -59,6 +59,11 @@ impl Partition {
                         self.mint_one(batch, op);
                     }
                 }
+                Write::Expire { cell, at } => {
+                    if let Some(op) = self.expired(cell, at) {
+                        self.mint_one(batch, op);
+                    }
+                }
                 Write::Clear { range } => {
                     for part in self.split(range) {
                         if let Some(op) = self.range_del(part) {
@@ -152,6 +157,20 @@ impl Partition {
 
     fn rem(&self, cell: CellId) -> Option<Op> {
         let (rem, resets) = seen_of(self.replica.cell(&cell)?);
+        if rem.is_empty() && resets.is_empty() {
+            return None;
+        }
+        Some(Op::Rem(Rem { cell, rem, resets }))
+    }
+
+    fn expired(&self, cell: CellId, at: WallMs) -> Option<Op> {
+        let held = self.replica.cell(&cell)?;
+        let versions = held.versions().iter();
+        let versions = versions.filter(|version| version.deadline.has_passed(at));
+        let rem: Observed = versions.map(|version| version.dot).collect();
+        let chains = held.chains().iter();
+        let chains = chains.filter(|chain| !chain.is_dead() && chain.deadline.has_passed(at));
+        let resets: Vec<Reset> = chains.map(Chain::reset).collect();
         if rem.is_empty() && resets.is_empty() {
             return None;
         }

@@ -5,7 +5,7 @@ use evenkeel_core::partition::Partition;
 use super::{Checker, Seen, Step, Verdict, unminted, violated};
 use crate::node::Node;
 use crate::oracle::EventSet;
-use crate::universe::CellMask;
+use crate::universe::CellSet;
 
 impl Checker {
     /// Notes how the context of a replica has grown; the cells of the new events, `None` when it has not.
@@ -13,7 +13,7 @@ impl Checker {
         &mut self,
         step: Step<'_>,
         partition: &Partition,
-    ) -> Verdict<Option<CellMask>> {
+    ) -> Verdict<Option<CellSet>> {
         let context = partition.replica().context();
         let seen = &mut self.seen[step.at];
         if *context == seen.context {
@@ -24,10 +24,10 @@ impl Checker {
             return violated("I6 context shrank", format!("{gone} is gone"));
         }
         let new = context.difference(&seen.context);
-        let mut touched = 0;
+        let mut touched = CellSet::default();
         let mut unlogged = None;
         let listed = self.history.each_of(&new, |event| {
-            touched |= self.history.event(event).deed.cells();
+            touched.join(&self.history.event(event).deed.cells());
             seen.events.insert(event);
             self.applied[event as usize] |= 1 << step.at;
             if !step.logged.contains(&event) {

@@ -4,6 +4,7 @@
 //! invariants.
 
 mod context;
+mod database;
 mod end;
 mod joined;
 mod mint;
@@ -16,7 +17,7 @@ use evenkeel_core::causality::{Context, Dot};
 
 use crate::oracle::{Evaluator, EventNo, EventSet, History};
 use crate::rng::{Rng, Stream};
-use crate::universe::{CellMask, CellNo, Universe};
+use crate::universe::{CellNo, CellSet, Universe};
 
 pub(crate) use request::{Ask, Open};
 
@@ -62,6 +63,8 @@ pub(crate) struct Checker {
     durable: Vec<u8>,
     /// By node and ticket: the requests that wait for an answer.
     pub(crate) requests: Vec<BTreeMap<u64, Open>>,
+    /// The events that the call that is being looked at has minted so far.
+    unseen: Vec<EventNo>,
     rng: Rng,
     steps: u64,
 }
@@ -72,7 +75,7 @@ pub(crate) struct Step<'a> {
     /// The node.
     pub(crate) at: usize,
     /// The cells that the client's writes named.
-    pub(crate) written: CellMask,
+    pub(crate) written: CellSet,
     /// The events that the step's log records named.
     pub(crate) logged: &'a [EventNo],
 }
@@ -86,6 +89,7 @@ impl Checker {
             applied: Vec::new(),
             durable: Vec::new(),
             requests: vec![BTreeMap::new(); nodes],
+            unseen: Vec::new(),
             rng: Rng::new(seed, Stream::Checks),
             steps: 0,
         }

@@ -7,7 +7,7 @@ use super::{Checker, Step, Verdict, Violation, violated};
 use crate::coverage::{Coverage, Mark};
 use crate::node::Node;
 use crate::oracle::{differs, render};
-use crate::universe::{CellMask, CellNo, cells_of};
+use crate::universe::{CellNo, CellSet};
 
 /// Steps between two comparisons of a whole replica.
 const FULL_EVERY: u64 = 64;
@@ -28,8 +28,11 @@ impl Checker {
             return Ok(());
         };
         self.steps += 1;
+        self.unseen.clear();
         let grown = self.advance(step, partition)?;
-        for cell in cells_of(step.written | grown.unwrap_or(0)) {
+        let mut touched = step.written;
+        touched.join(&grown.unwrap_or_default());
+        for cell in touched.iter() {
             self.check_cell(step.at, partition, cell)?;
             notice(
                 partition.replica().cell(self.history.universe.id(cell)),
@@ -161,18 +164,21 @@ impl Checker {
     }
 
     /// The cells that a client's writes name.
-    pub(crate) fn cells_named(&self, writes: &[evenkeel_core::partition::Write]) -> CellMask {
+    pub(crate) fn cells_named(&self, writes: &[evenkeel_core::partition::Write]) -> CellSet {
         use evenkeel_core::partition::Write;
         let universe = &self.history.universe;
-        let one = |id| universe.find(id).map_or(0, |cell| 1 << cell);
-        writes.iter().fold(0, |mask, write| {
-            mask | match write {
-                Write::Set { cell, .. } | Write::Remove { cell } | Write::Add { cell, .. } => {
-                    one(cell)
-                }
+        let one = |id| universe.find(id).map(CellSet::one).unwrap_or_default();
+        let mut named = CellSet::default();
+        for write in writes {
+            named.join(&match write {
+                Write::Set { cell, .. }
+                | Write::Remove { cell }
+                | Write::Expire { cell, .. }
+                | Write::Add { cell, .. } => one(cell),
                 Write::Clear { range } => universe.covered(range),
-            }
-        })
+            });
+        }
+        named
     }
 }
 

@@ -6,10 +6,10 @@
 use evenkeel_core::causality::{Context, Dot};
 use evenkeel_core::event::{Batch, Op};
 use evenkeel_core::partition::Write;
-use evenkeel_core::types::{Reset as CoreReset, Total};
+use evenkeel_core::types::{CellId, Reset as CoreReset, Total};
 
 use super::event_set::EventSet;
-use crate::universe::{CellMask, CellNo, Universe, cells_of};
+use crate::universe::{CellNo, CellSet, Universe};
 
 /// An event, numbered in the order of minting.
 pub(crate) type EventNo = u32;
@@ -54,7 +54,7 @@ pub(crate) enum Deed {
         amount: Amount,
     },
     Range {
-        cells: CellMask,
+        cells: CellSet,
         /// Its issuer's context.
         seen: EventSet,
         /// What had not reached its issuer and was known there to be dead by earlier range deletes.
@@ -65,10 +65,22 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// The cells it targets.
-    pub(crate) const fn cells(&self) -> CellMask {
+    pub(crate) const fn cells(&self) -> CellSet {
         match self {
-            Self::Put { cell, .. } | Self::Rem { cell, .. } | Self::Inc { cell, .. } => 1 << *cell,
+            Self::Put { cell, .. } | Self::Rem { cell, .. } | Self::Inc { cell, .. } => {
+                CellSet::one(*cell)
+            }
             Self::Range { cells, .. } => *cells,
+        }
+    }
+
+    /// Whether it targets one of `cells`.
+    pub(crate) fn meets(&self, cells: &CellSet) -> bool {
+        match self {
+            Self::Put { cell, .. } | Self::Rem { cell, .. } | Self::Inc { cell, .. } => {
+                cells.contains(*cell)
+            }
+            Self::Range { cells: own, .. } => own.meets(cells),
         }
     }
 }
@@ -87,6 +99,8 @@ pub(crate) struct Increment {
     pub(crate) n: u64,
     pub(crate) event: EventNo,
     pub(crate) amount: Amount,
+    /// The sum of the chain's amounts so far, as its owner wrote it.
+    total: Amount,
 }
 
 /// A chain of one cell: its owner, its birth, its increments in the order of minting.
@@ -193,8 +207,12 @@ impl History {
                 .find(|write| !may_do_nothing(write) || answers(write, op))
                 .filter(|write| answers(write, op))
                 .ok_or_else(|| format!("the event {op:?} was not asked for by {writes:?}"))?;
-            let deed = self.deed(op, write)?;
-            minted.push(self.mint(Dot::new(batch.actor, n), deed)?);
+            let amount = match write {
+                Write::Add { amount, .. } => Some(plain(*amount)),
+                _ => None,
+            };
+            let deed = self.deed(batch.actor.0, op, amount)?;
+            minted.push(self.mint(Dot::new(batch.actor, n), deed, op)?);
         }
         match asked.find(|write| !may_do_nothing(write)) {
             Some(write) => Err(format!("no event was minted for {write:?}")),
@@ -202,7 +220,21 @@ impl History {
         }
     }
 
-    fn mint(&mut self, dot: Dot, deed: Deed) -> Result<EventNo, String> {
+    /// Learns the events of a batch that a command minted: what it had to do is judged by what it shows, and an
+    /// amount is what it adds to its chain's total.
+    ///
+    /// # Errors
+    /// When the batch breaks an invariant of this type.
+    pub(crate) fn learn_command(&mut self, batch: &Batch) -> Result<Vec<EventNo>, String> {
+        let mut minted = Vec::new();
+        for (n, op) in (batch.first..).zip(&batch.ops) {
+            let deed = self.deed(batch.actor.0, op, None)?;
+            minted.push(self.mint(Dot::new(batch.actor, n), deed, op)?);
+        }
+        Ok(minted)
+    }
+
+    fn mint(&mut self, dot: Dot, deed: Deed, op: &Op) -> Result<EventNo, String> {
         let no = EventNo::try_from(self.events.len()).map_err(|error| error.to_string())?;
         let actor = dot.actor.0;
         let at = self
@@ -221,25 +253,26 @@ impl History {
             return Err(format!("dot {dot} was minted, and {next} is next"));
         }
         numbers.push(no);
-        for cell in cells_of(deed.cells()) {
+        for cell in deed.cells().iter() {
             self.cells[cell].events.push(no);
         }
-        if let Deed::Inc {
-            cell,
-            birth,
-            amount,
-            ..
-        } = deed
-        {
-            self.extend(
+        if let (
+            Deed::Inc {
                 cell,
-                (actor, birth),
-                Increment {
-                    n: dot.n,
-                    event: no,
-                    amount,
-                },
-            );
+                birth,
+                amount,
+                ..
+            },
+            Op::Inc(inc),
+        ) = (&deed, op)
+        {
+            let increment = Increment {
+                n: dot.n,
+                event: no,
+                amount: *amount,
+                total: plain(inc.total),
+            };
+            self.extend(*cell, (actor, *birth), increment);
         }
         self.events.push(Event {
             actor,
@@ -265,14 +298,21 @@ impl History {
         chains[at].increments.push(increment);
     }
 
-    fn deed(&self, op: &Op, write: &Write) -> Result<Deed, String> {
-        let find = |id| {
-            let cell = self.universe.find(id);
-            cell.ok_or_else(|| format!("an event for the cell {id}, which no client touches"))
-        };
+    /// The number of a cell, with its log.
+    fn number(&mut self, id: &CellId) -> Result<CellNo, String> {
+        let cell = self.universe.number(id);
+        let cell =
+            cell.ok_or_else(|| format!("an event for the cell {id}, which no client touches"))?;
+        if self.cells.len() <= cell {
+            self.cells.resize(cell + 1, CellLog::default());
+        }
+        Ok(cell)
+    }
+
+    fn deed(&mut self, actor: u64, op: &Op, amount: Option<Amount>) -> Result<Deed, String> {
         Ok(match op {
             Op::Put(put) => Deed::Put {
-                cell: find(&put.cell)?,
+                cell: self.number(&put.cell)?,
                 stamp: put.hlc.0,
                 deadline: put.deadline.0,
                 value: put.value.clone(),
@@ -280,31 +320,31 @@ impl History {
                 resets: put.resets.iter().map(reset).collect(),
             },
             Op::Rem(rem) => Deed::Rem {
-                cell: find(&rem.cell)?,
+                cell: self.number(&rem.cell)?,
                 rem: self.observed(&rem.rem)?,
                 resets: rem.resets.iter().map(reset).collect(),
             },
-            Op::Inc(inc) => Deed::Inc {
-                cell: find(&inc.cell)?,
-                stamp: inc.hlc.0,
-                deadline: inc.deadline.0,
-                birth: inc.birth,
-                amount: match write {
-                    Write::Add {
-                        amount: Total::Int(amount),
-                        ..
-                    } => Amount::Int(*amount),
-                    Write::Add {
-                        amount: Total::Float(amount),
-                        ..
-                    } => Amount::Float(*amount),
-                    _ => return Err(format!("an increment for {write:?}")),
-                },
-            },
+            Op::Inc(inc) => {
+                let cell = self.number(&inc.cell)?;
+                let total = plain(inc.total);
+                let amount = amount.unwrap_or_else(|| {
+                    let mut chains = self.cells[cell].chains.iter();
+                    let chain = chains.find(|it| it.actor == actor && it.birth == inc.birth);
+                    let before = chain.and_then(|chain| chain.increments.last());
+                    before.map_or(total, |before| minus(total, before.total))
+                });
+                Deed::Inc {
+                    cell,
+                    stamp: inc.hlc.0,
+                    deadline: inc.deadline.0,
+                    birth: inc.birth,
+                    amount,
+                }
+            }
             Op::RangeDel(del) => {
                 let mut resets = Vec::with_capacity(del.resets.len());
                 for (cell, mark) in &del.resets {
-                    resets.push((find(cell)?, reset(mark)));
+                    resets.push((self.number(cell)?, reset(mark)));
                 }
                 let mut masked = EventSet::default();
                 for (range, dots) in &del.masks {
@@ -313,7 +353,7 @@ impl History {
                     let dots = self.set_of(dots).map_err(unminted)?;
                     let inside = |event: &EventNo| match &self.event(*event).deed {
                         Deed::Range { .. } => false,
-                        deed => deed.cells() & cells != 0,
+                        deed => deed.meets(&cells),
                     };
                     masked.join(&dots.iter().filter(inside).collect());
                 }
@@ -346,8 +386,27 @@ const fn reset(mark: &CoreReset) -> Reset {
     }
 }
 
+/// A number of the product.
+const fn plain(total: Total) -> Amount {
+    match total {
+        Total::Int(number) => Amount::Int(number),
+        Total::Float(number) => Amount::Float(number),
+    }
+}
+
+fn minus(later: Amount, earlier: Amount) -> Amount {
+    match (later, earlier) {
+        (Amount::Int(a), Amount::Int(b)) => Amount::Int(a.saturating_sub(b)),
+        (Amount::Float(a), Amount::Float(b)) => Amount::Float(a - b),
+        (whole, _) => whole,
+    }
+}
+
 const fn may_do_nothing(write: &Write) -> bool {
-    matches!(write, Write::Remove { .. } | Write::Clear { .. })
+    matches!(
+        write,
+        Write::Remove { .. } | Write::Expire { .. } | Write::Clear { .. }
+    )
 }
 
 fn answers(write: &Write, op: &Op) -> bool {
@@ -360,7 +419,7 @@ fn answers(write: &Write, op: &Op) -> bool {
             },
             Op::Put(put),
         ) => *cell == put.cell && *value == put.value && *deadline == put.deadline,
-        (Write::Remove { cell }, Op::Rem(rem)) => *cell == rem.cell,
+        (Write::Remove { cell } | Write::Expire { cell, .. }, Op::Rem(rem)) => *cell == rem.cell,
         (Write::Add { cell, deadline, .. }, Op::Inc(inc)) => {
             *cell == inc.cell && *deadline == inc.deadline
         }

@@ -6,7 +6,9 @@
 mod event_set;
 mod function;
 mod history;
+mod shown;
 
 pub(crate) use event_set::EventSet;
 pub(crate) use function::{Evaluator, differs, render, saw};
 pub(crate) use history::{Deed, EventNo, History, Reset};
+pub(crate) use shown::shown;

@@ -3,6 +3,7 @@
 use evenkeel_core::id::{ActorId, NodeId, PartitionId};
 use evenkeel_core::partition::{Input, Partition, Settings};
 
+use super::step::Cause;
 use super::{Due, KeepsActor, World};
 use crate::checker::{Verdict, violated};
 use crate::coverage::Mark;
@@ -139,6 +140,7 @@ impl World {
         node.partition = Some(Partition::new(settings, actor));
         self.replay(at)?;
         self.note(Some(at), "start", &format!("as {actor}"));
+        self.plan_expiry(at);
         if let Some(every) = self.plan.disk.every_us {
             let boot = self.nodes[at].boot;
             let first = self.now + self.disks.below(every);
@@ -162,7 +164,7 @@ impl World {
         let mut effects = Vec::new();
         self.call(at, |partition| partition.start(now, &mut effects))?;
         self.checker.restarted(at, &self.nodes)?;
-        self.carry_out(at, &mut effects, (None, &[]))
+        self.carry_out(at, &mut effects, Cause::default())
     }
 
     fn settings(&self, me: NodeId) -> Settings {

@@ -4,6 +4,7 @@
 //! product is driven through `Partition::handle` alone, with real bytes for frames and log records.
 
 mod boot;
+mod command;
 mod inject;
 mod show;
 mod step;
@@ -52,6 +53,11 @@ enum Due {
         boot: u32,
     },
     Synced {
+        at: usize,
+        boot: u32,
+    },
+    /// The home looks for expired keys.
+    Expire {
         at: usize,
         boot: u32,
     },
@@ -135,6 +141,9 @@ pub(crate) struct World {
     disks: Rng,
     actors: Rng,
     faults: Rng,
+    requests: Rng,
+    /// Counts the values that commands wrote.
+    serial: u64,
     effects: Vec<Effect>,
     /// Why the cluster had not settled at the last probe.
     unsettled: Option<Box<Violation>>,
@@ -178,6 +187,10 @@ impl World {
                 coverage.fault(fault);
             }
         }
+        let universe = match plan.commands {
+            Some(_) => Universe::growing(),
+            None => Universe::new(plan.work.keys),
+        };
         let mut world = Self {
             switches: switches(options),
             keeps_actor: keeps_actor(options),
@@ -188,7 +201,7 @@ impl World {
             nodes,
             network: Network::new(plan.network, plan.nodes, seed),
             workload: Workload::new(&plan),
-            checker: Checker::new(Universe::new(plan.work.keys), plan.nodes, seed),
+            checker: Checker::new(universe, plan.nodes, seed),
             coverage,
             trace: Trace::new(options.trace, options.whole_frames),
             totals: Totals::default(),
@@ -199,6 +212,8 @@ impl World {
             disks: Rng::new(seed, Stream::Disk),
             actors: Rng::new(seed, Stream::Actors),
             faults,
+            requests: Rng::new(seed, Stream::Requests),
+            serial: 0,
             effects: Vec::new(),
             unsettled: None,
             plan,
@@ -294,6 +309,7 @@ impl World {
                 Ok(())
             }
             Due::Synced { at, boot } => self.synced(at, boot),
+            Due::Expire { at, boot } => self.expire(at, boot),
             Due::Link { a, b } => self.poll_link(a, b),
             Due::Strike(fault) => self.strike(fault),
             Due::CutsEnd => {
@@ -330,6 +346,7 @@ impl World {
     /// Whether the healed cluster has settled; a violation when its time is over.
     fn probe(&mut self) -> Verdict<bool> {
         let Err(missing) = self.checker.check_settled(&self.nodes, &mut self.coverage) else {
+            self.audit_everybody()?;
             return Ok(true);
         };
         if self.now >= self.plan.duration_us + LIVENESS_US {

@@ -47,6 +47,7 @@ fn write(write: &Write) -> String {
     match write {
         Write::Set { cell, .. } => format!("set {cell}"),
         Write::Remove { cell } => format!("remove {cell}"),
+        Write::Expire { cell, .. } => format!("expire {cell}"),
         Write::Add { cell, amount, .. } => format!("add {amount:?} to {cell}"),
         Write::Clear { range } => format!("clear {range}"),
     }

@@ -30,6 +30,23 @@ const MESSAGES_MAX: u64 = 300_000;
 /// Ticks at one instant that are still no endless loop.
 const TICKS_MAX: u32 = 100;
 
+/// Why the product was called.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Cause<'a> {
+    pub(super) ticket: Option<u64>,
+    pub(super) asked: Asked<'a>,
+}
+
+/// What may be minted in a call.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Asked<'a> {
+    #[default]
+    Nothing,
+    Writes(&'a [Write]),
+    /// Whatever a command does: it is judged by what it shows.
+    Commands,
+}
+
 /// What one call of the product gave, sorted.
 #[derive(Default)]
 struct Results {
@@ -93,6 +110,7 @@ impl World {
         if let Input::Frame { frame, .. } = &input {
             self.trace.fold_bytes(frame);
         }
+        let heard = matches!(&input, Input::Frame { .. });
         let shown = self.trace.is_read().then(|| super::show::input(&input));
         let now = self.clocks(at);
         let mut effects = std::mem::take(&mut self.effects);
@@ -104,10 +122,18 @@ impl World {
                 .line((self.now, self.steps), Some(self.nodes[at].id), columns);
         }
         self.show_watched(at);
-        let verdict = self.carry_out(at, &mut effects, (ticket, &writes));
+        let cause = Cause {
+            ticket,
+            asked: Asked::Writes(&writes),
+        };
+        let verdict = self.carry_out(at, &mut effects, cause);
         effects.clear();
         self.effects = effects;
-        verdict
+        verdict?;
+        if heard {
+            self.audit_sometimes(at)?;
+        }
+        Ok(())
     }
 
     /// Calls into the product; a panic there is a violation.
@@ -136,15 +162,13 @@ impl World {
         &mut self,
         at: usize,
         effects: &mut Vec<Effect>,
-        (ticket, writes): (Option<u64>, &[Write]),
+        cause: Cause<'_>,
     ) -> Verdict {
         let mut results = Results::default();
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist { record, dots } => {
-                    if !writes.is_empty() {
-                        self.learn(at, &record, (ticket, writes))?;
-                    }
+                    self.learn(at, &record, cause)?;
                     let events = self.checker.events_of(&dots)?;
                     results.logged.extend_from_slice(&events);
                     let bytes = record;
@@ -165,7 +189,7 @@ impl World {
         if self.plan.disk.every_us.is_none() {
             self.start_sync(at);
         }
-        self.judge(at, results, (ticket, writes))?;
+        self.judge(at, results, cause)?;
         self.plan_tick(at);
         Ok(())
     }
@@ -174,8 +198,12 @@ impl World {
         &mut self,
         at: usize,
         results: Results,
-        (ticket, writes): (Option<u64>, &[Write]),
+        Cause { ticket, asked }: Cause<'_>,
     ) -> Verdict {
+        let writes = match asked {
+            Asked::Writes(writes) => writes,
+            Asked::Nothing | Asked::Commands => &[],
+        };
         let step = Step {
             at,
             written: self.checker.cells_named(writes),
@@ -204,7 +232,9 @@ impl World {
                 self.coverage.mark(Mark::MaskHit);
             }
         }
-        if partition.replica().index_len() > self.plan.index_entries_max {
+        // A command leaves the trimming to the next tick.
+        let trimmed = !matches!(asked, Asked::Commands);
+        if trimmed && partition.replica().index_len() > self.plan.index_entries_max {
             let what = format!("{} entries", partition.replica().index_len());
             return violated("I14 index cap", what);
         }
@@ -217,12 +247,12 @@ impl World {
     }
 
     /// Learns what a client's write minted, from its log record.
-    fn learn(
-        &mut self,
-        at: usize,
-        record: &Bytes,
-        (ticket, writes): (Option<u64>, &[Write]),
-    ) -> Verdict {
+    fn learn(&mut self, at: usize, record: &Bytes, Cause { ticket, asked }: Cause<'_>) -> Verdict {
+        let writes = match asked {
+            Asked::Nothing | Asked::Writes([]) => return Ok(()),
+            Asked::Writes(writes) => Some(writes),
+            Asked::Commands => None,
+        };
         let batch = match decode_record(record) {
             Ok((_, Decoded::Frame(Message::Delta(batch)))) => batch,
             Ok(_) => return Ok(()),
@@ -412,12 +442,15 @@ impl World {
         if up.is_empty() || self.healed {
             return Ok(());
         }
+        if self.plan.commands.is_some() {
+            return self.client_command(&up);
+        }
         let at = up[self.workload.choose_node(up.len())];
         let operation = self.workload.draw(&self.checker.history.universe);
         self.ask(at, operation)
     }
 
-    fn ask(&mut self, at: usize, operation: Operation) -> Verdict {
+    pub(super) fn ask(&mut self, at: usize, operation: Operation) -> Verdict {
         self.tickets += 1;
         self.totals.operations += 1;
         let ticket = Ticket(self.tickets);

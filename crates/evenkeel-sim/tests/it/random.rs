@@ -59,7 +59,7 @@ fn a_trace_names_nodes_events_and_effects() {
     let outcome = run_seed(&Options {
         trace: true,
         until: Some(400),
-        ..Options::seed(5)
+        ..Options::seed(4)
     });
     for word in ["start", "peer up", "advert", "write", "delta", "log {"] {
         assert!(
@@ -68,4 +68,16 @@ fn a_trace_names_nodes_events_and_effects() {
             outcome.trace
         );
     }
+}
+
+#[test]
+fn a_trace_shows_commands_with_their_replies() {
+    let outcome = run_seed(&Options {
+        trace: true,
+        until: Some(5_000),
+        ..Options::seed(5)
+    });
+    assert!(outcome.trace.contains("command"), "{}", outcome.trace);
+    let commands: Vec<_> = outcome.coverage.commands().collect();
+    assert!(!commands.is_empty(), "seed 5 sends commands");
 }

@@ -65,6 +65,16 @@ fn a_set_to_no_number_hides_concurrent_increments() {
 }
 
 #[test]
+fn increments_that_a_set_to_a_fraction_had_not_seen_add_to_it_whatever_comes_after() {
+    let mut pair = Pair::after(&["SET n 1"]);
+    pair.a.run("SET n -0.5");
+    pair.b.run("INCRBY n -26");
+    pair.agree(&[("GET n", "'-26.5'")]);
+    assert_eq!(pair.a.run("INCRBYFLOAT n 3.25"), "'-23.25'");
+    pair.agree(&[("GET n", "'-23.25'")]);
+}
+
+#[test]
 fn a_merged_counter_beyond_64_bits_reads_clamped_and_goes_on_exactly() {
     let mut pair = Pair::after(&["SET n 9223372036854775800"]);
     pair.a.run("INCRBY n 5");

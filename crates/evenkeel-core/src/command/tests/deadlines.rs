@@ -1,6 +1,10 @@
 //! Deadlines and the removal of what has expired.
 
+use smallvec::smallvec;
+
 use super::*;
+use crate::partition::Write;
+use crate::types::{CellId, Deadline, Kind, Total};
 
 #[test]
 fn a_key_is_hidden_from_its_deadline_on() {
@@ -202,4 +206,53 @@ fn the_order_of_expiry_survives_a_replay_of_the_log() {
     again.check(&[("EXISTS k", "0"), ("SCARD s", "1"), ("DBSIZE", "1")]);
     again.pass(EXPIRY_GRACE.as_millis());
     assert_eq!(again.with(|keys| keys.expire_due(10)), 1);
+}
+
+/// Writes a field of the hash `k` that carries a deadline, `ms` after the start.
+fn write_until(node: &mut Node, value: &str, ms: u64) {
+    let write = Write::Set {
+        cell: CellId::new(b"k", Kind::Hash, b"f"),
+        value: value.as_bytes().into(),
+        deadline: Deadline(START_MS + ms),
+    };
+    node.with(|keys| keys.execute(smallvec![write]));
+}
+
+#[test]
+fn what_an_expired_sibling_leaves_does_not_become_the_newest_of_the_key() {
+    let mut pair = Pair::new();
+    write_until(&mut pair.a, "1", 1_000);
+    write_until(&mut pair.b, "2", 100_000);
+    pair.pass(1);
+    let write = Write::Set {
+        cell: CellId::string(b"k"),
+        value: b"v".as_slice().into(),
+        deadline: Deadline::NEVER,
+    };
+    pair.a.with(|keys| keys.execute(smallvec![write]));
+    pair.agree(&[("GET k", "'v'")]);
+    pair.pass(1_000 + EXPIRY_GRACE.as_millis());
+    assert_eq!(pair.a.with(|keys| keys.expire_due(10)), 1);
+    pair.agree(&[("GET k", "'v'")]);
+}
+
+#[test]
+fn what_an_expired_increment_leaves_does_not_live_longer_than_it_carries() {
+    let mut pair = Pair::new();
+    write_until(&mut pair.b, "2", 100_000);
+    pair.pass(1);
+    write_until(&mut pair.a, "1", 20_000);
+    let write = Write::Add {
+        cell: CellId::new(b"k", Kind::Hash, b"f"),
+        amount: Total::Int(5),
+        deadline: Deadline(START_MS + 1_000),
+    };
+    pair.a.with(|keys| keys.execute(smallvec![write]));
+    pair.agree(&[("HGET k f", "'6'")]);
+    pair.pass(1_000 + EXPIRY_GRACE.as_millis());
+    pair.agree(&[("HGET k f", "'1'")]);
+    assert_eq!(pair.a.with(|keys| keys.expire_due(10)), 1);
+    pair.agree(&[("HGET k f", "'1'")]);
+    pair.pass(20_000);
+    pair.agree(&[("HGET k f", "'2'")]);
 }
