@@ -26,6 +26,10 @@ pub const DRAWN_MAX: usize = 1 << 20;
 pub const JOINED_EVENTS_MAX: usize = BATCH_EVENTS_MAX / 2;
 /// The same in bytes: a frame that one transaction makes for each peer, and that is held in memory until it is sent.
 pub const JOINED_BYTES_MAX: usize = 64 << 20;
+/// Conflicts told one by one of what one frame brought. More: counted only.
+pub const CONFLICTS_PER_INPUT_MAX: usize = 256;
+/// Bytes of a value that a conflict tells. The rest is cut off; its length is told.
+pub const CONFLICT_VALUE_BYTES_MAX: usize = 256;
 /// Resets listed by one range delete, in bytes. More: it is split by sub-ranges (replication.md 7.4).
 pub const RANGE_RESETS_BYTES_MAX: usize = 1 << 20;
 

@@ -1,8 +1,9 @@
 //! What a state machine noticed: the one source of logs, metrics, dashboard and simulator traces.
 
-use crate::causality::Hlc;
+use crate::causality::{Dot, Hlc};
 use crate::codec::DecodeError;
 use crate::id::NodeId;
+use crate::types::{Field, Key, Kind, Value};
 
 /// Something worth telling an operator or counting.
 #[derive(Clone, PartialEq, Debug)]
@@ -78,4 +79,64 @@ pub enum Observation {
     },
     /// A counter's merged value left the 64-bit range and was shown clamped.
     CounterClamped,
+    /// Concurrent writes have met here, and something written is not shown.
+    Conflict(Box<Conflict>),
+    /// So many more conflicts came with the same frame.
+    ConflictsLeftOut {
+        /// How many.
+        conflicts: u64,
+    },
+}
+
+/// Writes that had not seen each other, of which one is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conflict {
+    /// The key.
+    pub key: Key,
+    /// What met.
+    pub met: Met,
+    /// What is shown.
+    pub winner: Rival,
+    /// What is not. It is held until a write that has seen it.
+    pub loser: Rival,
+}
+
+/// What met in a conflict.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Met {
+    /// Values of one cell: the newest stamp is shown.
+    Values,
+    /// Deadlines of one key: the latest holds.
+    Deadlines,
+    /// Types of one key: that of the newest stamp is shown.
+    Types,
+}
+
+impl Met {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Values => "value",
+            Self::Deadlines => "deadline",
+            Self::Types => "type",
+        }
+    }
+}
+
+/// One side of a conflict; of a type, its newest write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rival {
+    /// What the cell is part of.
+    pub kind: Kind,
+    /// Which cell.
+    pub field: Field,
+    /// The event that wrote it: the newest increment of a counter.
+    pub dot: Dot,
+    /// Its stamp.
+    pub hlc: Hlc,
+    /// What it wrote, cut off at [`crate::limits::CONFLICT_VALUE_BYTES_MAX`]; what a counter adds, as text.
+    pub value: Value,
+    /// How long that is in full.
+    pub bytes: usize,
 }

@@ -79,7 +79,7 @@ pub(super) struct Marks {
     pub(super) overlaid: bool,
     pub(super) residue: bool,
     intricate: bool,
-    live: bool,
+    pub(super) live: bool,
     held: bool,
     carried: Deadline,
     /// Of a live member of a sorted set.
@@ -251,6 +251,17 @@ impl Entry {
             *self = Self::new(name, cell);
         }
         changed
+    }
+
+    /// Whether a kind that has just come to life is in the company of another one.
+    pub(super) fn joins_others(&self, kind: Kind) -> bool {
+        let Self::Many(_) = self else {
+            return false;
+        };
+        let cells = KeyCells(self);
+        kind != Kind::Deadline
+            && cells.live(kind) == 1
+            && cells.live_kinds().any(|other| other != kind)
     }
 
     /// Turns a single cell into a collection that holds it.

@@ -7,6 +7,7 @@
 
 mod advert;
 mod collect;
+mod conflicts;
 mod divergence;
 mod entry;
 mod index;
@@ -122,6 +123,8 @@ impl Partition {
             .and_then(|set| set.max())
             .map_or(1, |max| max + 1);
         self.durable = self.replica.context().clone();
+        // They were told before the restart.
+        self.replica.conflicts = conflicts::Conflicts::default();
         self.trim_index(effects);
         self.advert_due = now.instant;
         self.collect_soon(now);
@@ -173,7 +176,21 @@ impl Partition {
             }
             Input::Tick => {}
         }
+        self.tell_conflicts(effects);
         self.run_due(now, effects);
+    }
+
+    fn tell_conflicts(&mut self, effects: &mut Vec<Effect>) {
+        if self.replica.conflicts.is_empty() {
+            return;
+        }
+        let (conflicts, left_out) = self.replica.take_conflicts();
+        let told = conflicts.into_iter().map(Box::new);
+        effects.extend(told.map(|conflict| Effect::Observe(Observation::Conflict(conflict))));
+        if left_out > 0 {
+            let conflicts = left_out;
+            effects.push(Effect::Observe(Observation::ConflictsLeftOut { conflicts }));
+        }
     }
 
     /// When [`Input::Tick`] is due at the latest; `None` when there is nothing to wait for.

@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
+use super::conflicts::Conflicts;
 use super::entry::KeyCells;
 use super::index::{DotIndex, Target};
 use super::overlay::{Fences, Masks};
@@ -26,6 +29,7 @@ pub struct Replica {
     pub(super) fences: Fences,
     pub(super) index: DotIndex,
     pub(super) switches: Switches,
+    pub(super) conflicts: Conflicts,
     /// What the store was at the last fsync: for the bug that answers from there.
     #[cfg(feature = "bugs")]
     pub(super) stale: Option<Box<Store>>,
@@ -280,7 +284,7 @@ impl Replica {
             resets,
         } = put;
         let (store, knowledge) = self.knowledge();
-        store.update(&id, |cell| {
+        let have_met = store.update(&id, |cell| {
             let dead = knowledge.knows(&id, cell, dot);
             knowledge.remove_seen((&id, dot), cell, &rem, &resets);
             if !dead {
@@ -292,8 +296,20 @@ impl Replica {
                 });
             }
             knowledge.drop_losers(cell);
+            !dead && cell.versions().len() > 1
         });
+        if have_met && let Some(cell) = self.store.get(&id) {
+            self.conflicts.note_versions(&id, cell, |new| new == dot);
+        }
+        self.note_types(&id);
         Target::Cell(id)
+    }
+
+    /// Notes the key of a cell with which a second type came to life.
+    fn note_types(&mut self, id: &CellId) {
+        if self.store.take_types_met() {
+            self.conflicts.note_mixed(&id.key);
+        }
     }
 
     fn apply_rem(&mut self, dot: Dot, rem: Rem) -> Target {
@@ -328,6 +344,7 @@ impl Replica {
                 cell.change_chain(chain, |chain| chain.extend(mark, hlc, deadline));
             }
         });
+        self.note_types(&id);
         Target::Cell(id)
     }
 
@@ -429,7 +446,8 @@ impl Replica {
     /// `keep` is what of the remote overlay goes into the cell's own.
     fn join_cell(&mut self, id: &CellId, remote: &Cell, sight: Sight<'_>, keep: &Context) {
         let (store, knowledge) = self.knowledge();
-        store.update(id, |cell| {
+        let held = store.update(id, |cell| {
+            let held: SmallVec<[Dot; 1]> = cell.versions().iter().map(|v| v.dot).collect();
             let before = cell.pre().cloned().unwrap_or_default();
             cell.join(
                 remote,
@@ -442,7 +460,15 @@ impl Replica {
             );
             cell.add_pre(&knowledge.strip(keep));
             knowledge.drop_losers(cell);
+            (cell.versions().len() > 1).then_some(held)
         });
+        if let Some(held) = held
+            && let Some(cell) = self.store.get(id)
+        {
+            let is_new = |dot| !held.contains(&dot);
+            self.conflicts.note_versions(id, cell, is_new);
+        }
+        self.note_types(id);
     }
 
     /// Installs a whole spooled snapshot in one logical step (replication.md 2.4).

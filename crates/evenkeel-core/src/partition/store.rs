@@ -35,6 +35,8 @@ pub(super) struct Store {
     residue: BTreeSet<CellId>,
     live: usize,
     expiring: BTreeSet<(Deadline, Key)>,
+    /// Whether a change has brought a kind to life in a key where another one lives.
+    types_met: bool,
 }
 
 /// A key and what is held of it. One allocation, so that the table's empty places cost a pointer each.
@@ -178,6 +180,7 @@ impl Store {
                 let entry = &mut occupied.get_mut().entry;
                 let known = entry.facts();
                 let (result, before, after) = entry.update(id, change);
+                self.types_met |= !before.live && after.live && entry.joins_others(id.name.kind);
                 let now = if entry.is_empty() {
                     occupied.remove();
                     Facts::NONE
@@ -190,6 +193,11 @@ impl Store {
         self.account(id, marks.0, marks.1);
         self.account_key(&id.key, facts.0, facts.1);
         result
+    }
+
+    /// Whether a kind has come to life beside another one since the last call.
+    pub(super) const fn take_types_met(&mut self) -> bool {
+        std::mem::replace(&mut self.types_met, false)
     }
 
     fn account(&mut self, id: &CellId, before: Marks, after: Marks) {
