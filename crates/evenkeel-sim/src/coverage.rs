@@ -38,6 +38,7 @@ marks! {
     SyncTimedOut = "anti-entropy timed out",
     SnapshotNeeded = "index too short, snapshot needed",
     SnapshotInstalled = "snapshot installed",
+    Conflict = "concurrent versions met",
     IndexTrimmed = "index trimmed",
     IndexCollected = "index entries collected",
     ResidueCollected = "residue of a counter collected",

@@ -45,6 +45,7 @@ metrics! {
     index_trimmed = "counter", "evenkeel_index_trimmed_total", "Index entries dropped over the cap. Growing: a member is away, it will need a snapshot.";
     collected_index = "counter", "evenkeel_index_collected_total", "Index entries collected because every member has them.";
     collected_chains = "counter", "evenkeel_chains_collected_total", "Dead counter chains collected.";
+    conflicts = "counter", "evenkeel_conflicts_total", "Concurrent writes of which one is not shown, as noticed here. Growing: look at EK.CONFLICTS; use types that merge, or send the writes of a key to one node.";
     counters_clamped = "counter", "evenkeel_counters_clamped_total", "Merged counters outside the 64-bit range, shown clamped. Above zero: the application counts too far.";
 }
 
@@ -79,6 +80,11 @@ impl Metrics {
                     .fetch_add(*chains as u64, Ordering::Relaxed);
                 (&self.collected_index, *index)
             }
+            Observation::Conflict(_) => (&self.conflicts, 1),
+            Observation::ConflictsLeftOut { conflicts } => (
+                &self.conflicts,
+                usize::try_from(*conflicts).unwrap_or(usize::MAX),
+            ),
             Observation::CounterClamped => (&self.counters_clamped, 1),
             Observation::SnapshotNeeded { .. } => return,
         };

@@ -153,7 +153,8 @@ impl Keyspace<'_> {
     }
 }
 
-fn inspect_cell(id: &CellId, cell: &Cell, judged_at: Option<WallMs>) -> InspectedCell {
+/// A cell, whether it is shown or not.
+pub(super) fn inspect_cell(id: &CellId, cell: &Cell, judged_at: Option<WallMs>) -> InspectedCell {
     let kind = id.name.kind;
     let (winner, why) = choose(kind, cell, judged_at);
     let versions = cell.versions().iter().map(|version| InspectedVersion {

@@ -32,6 +32,7 @@ mod random;
 mod scan;
 mod set;
 mod shell;
+mod siblings;
 mod slot;
 mod spec;
 mod store;

@@ -219,6 +219,32 @@ pub(super) const COMMANDS: &[Spec] = &[
     .in_group(Group::Evenkeel, &[])
     .docs("0.1.0", "O(1)", "How far the replicas are apart"),
     Spec::new(
+        "ek.conflicts",
+        -1,
+        &[Flag::Readonly, Flag::Noscript],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of conflicts returned",
+        "The newest concurrent writes of which one lost, as this node noticed them",
+    ),
+    Spec::new(
+        "ek.siblings",
+        -2,
+        &[Flag::Readonly],
+        KeySpec::ONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of elements of the key",
+        "The concurrent versions that a key holds, and which one is shown",
+    ),
+    Spec::new(
         "ek.await",
         -2,
         &[Flag::Readonly, Flag::Noscript],

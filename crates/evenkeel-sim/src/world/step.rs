@@ -382,7 +382,8 @@ impl World {
             Observation::StaleAnswer { .. } => Mark::StaleAnswer,
             Observation::SnapshotNeeded { .. } => Mark::SnapshotNeeded,
             Observation::IndexTrimmed { .. } => Mark::IndexTrimmed,
-            Observation::CounterClamped => return Ok(()),
+            Observation::Conflict(_) => Mark::Conflict,
+            Observation::CounterClamped | Observation::ConflictsLeftOut { .. } => return Ok(()),
         };
         self.coverage.mark(mark);
         Ok(())

@@ -17,12 +17,12 @@ use crate::node::{Logged, Node};
 const COUNT_DEFAULT: usize = 10;
 
 /// The name of the node that wrote with a dot, where it is known.
-type Named<'a> = &'a dyn Fn(Dot) -> Option<&'a str>;
+type Named<'a> = &'a dyn Fn(Dot) -> Option<String>;
 
-fn named(node: &Node) -> impl Fn(Dot) -> Option<&str> {
-    |dot| {
+fn named(node: &Node) -> impl Fn(Dot) -> Option<String> {
+    move |dot| {
         let writer = node.writers.node(dot.actor)?;
-        Some(node.topology.name(writer))
+        Some(node.topology.name(writer).to_owned())
     }
 }
 
@@ -39,7 +39,8 @@ pub(super) fn conflicts(node: &Node, args: Args<'_>) -> Reply {
         return Reply::error("ERR value is out of range, must be positive");
     };
     let logged = node.conflicts.newest(count);
-    let entries = logged.iter().map(|logged| entry(logged, &named(node)));
+    let named = named(node);
+    let entries = logged.iter().map(|logged| entry(logged, &named));
     Reply::Array(entries.collect())
 }
 
@@ -94,7 +95,8 @@ pub(super) fn siblings_here(node: &Node, args: Args<'_>) -> Reply {
     let Some(cells) = found else {
         return Reply::error("NOHOME this node holds no replica of the key ; ask a member");
     };
-    let cells = cells.iter().map(|found| cell(found, &named(node)));
+    let named = named(node);
+    let cells = cells.iter().map(|found| cell(found, &named));
     Reply::Array(cells.collect())
 }
 
@@ -147,7 +149,7 @@ fn value(kind: Kind, value: &[u8]) -> Reply {
 fn written_value(rival: &Rival) -> Reply {
     if rival.kind == Kind::SortedSet {
         let score = Score::from_value(&rival.value).number();
-        return text(format_double(score).to_string());
+        return bytes(format_double(score).as_bytes());
     }
     value(rival.kind, &rival.value)
 }
@@ -186,7 +188,7 @@ mod tests {
         }
     }
 
-    const NAMED: Named<'_> = &|dot: Dot| (dot.actor == ActorId(1)).then_some("A");
+    const NAMED: Named<'_> = &|dot: Dot| (dot.actor == ActorId(1)).then(|| "A".to_owned());
 
     #[test]
     fn a_logged_conflict_has_these_bytes_in_both_protocols() {

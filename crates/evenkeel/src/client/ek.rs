@@ -8,6 +8,7 @@ use evenkeel_core::command::{Keyspace, ScanRequest, slot};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_resp::Reply;
 
+use super::conflicts;
 use super::run::{Args, Outcome, owned};
 use super::server::{ok, text};
 use super::session::Session;
@@ -31,6 +32,8 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "ek.await" => await_converged(node, args),
         "ek.consistency" => Outcome::Now(session.caller.consistency.command(args)),
         "ek.topology" => Outcome::Now(topology(&node)),
+        "ek.conflicts" => Outcome::Now(conflicts::conflicts(&node, args)),
+        "ek.siblings" => conflicts::siblings(node, args),
         "ek.fault" => Outcome::Now(fault(&node, args)),
         _ => Outcome::Now(Reply::error(format!(
             "UNSUPPORTED {} is for use between nodes only",
@@ -43,6 +46,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
 pub(super) async fn run_inner(node: &Arc<Node>, name: &str, args: Args<'_>) -> Reply {
     match name {
         "ek.inspect" => inspect_here(node, args),
+        "ek.siblings" => conflicts::siblings_here(node, args),
         _ => Reply::error(format!(
             "UNSUPPORTED {} cannot be forwarded",
             name.to_uppercase()

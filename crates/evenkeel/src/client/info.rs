@@ -199,6 +199,10 @@ fn evenkeel(node: &Node, out: &mut String) {
     );
     line(
         out,
+        format_args!("conflicts:{}", load(&node.metrics.conflicts)),
+    );
+    line(
+        out,
         format_args!(
             "snapshots_installed:{}",
             load(&node.metrics.snapshots_installed)

@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod conflicts;
 mod connected;
 mod connection;
 mod consistency;

@@ -4,6 +4,7 @@
 //! effects on in their order: records to the log's staging area, frames to the peers, replies to who waits.
 
 mod ask;
+mod conflicts;
 mod convergence;
 mod part;
 mod recovery;
@@ -12,6 +13,7 @@ mod topology;
 mod wal;
 
 pub(crate) use ask::Unanswered;
+pub(crate) use conflicts::{ConflictLog, Logged, Writers};
 pub(crate) use convergence::join_all;
 pub(crate) use part::{Done, Part};
 pub use recovery::StartError;
@@ -51,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) incarnation: ActorId,
     pub(crate) announce: Announce,
     pub(crate) metrics: Metrics,
+    pub(crate) conflicts: ConflictLog,
+    pub(crate) writers: Writers,
     pub(crate) front: Front,
     pub(crate) faults: Faults,
     pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
@@ -193,6 +197,14 @@ impl Node {
                     "equal contexts, unequal content"
                 );
             }
+            Observation::Conflict(conflict) => {
+                tracing::debug!(partition = partition.0, ?conflict);
+                self.conflicts.add(Logged {
+                    at: self.now().wall,
+                    partition,
+                    conflict: (**conflict).clone(),
+                });
+            }
             Observation::BadFrame { .. } | Observation::ClockAhead { .. } => {
                 tracing::warn!(partition = partition.0, ?observation);
             }
@@ -234,6 +246,7 @@ impl Node {
 
     /// A peer's link is up and has proved its incarnation.
     pub(crate) fn link_up(&self, peer: NodeId, incarnation: ActorId) {
+        self.writers.add(incarnation, peer);
         for id in self.held() {
             self.with(id, |partition, now, effects| {
                 partition.handle(now, Input::PeerUp { peer, incarnation }, effects);
@@ -244,6 +257,7 @@ impl Node {
 
     /// A peer has dialled anew while our link to it stayed up: answers that it owed us went with its former link.
     pub(crate) fn link_renewed(&self, peer: NodeId, incarnation: ActorId) {
+        self.writers.add(incarnation, peer);
         for id in self.held() {
             self.with(id, |partition, now, effects| {
                 partition.handle(now, Input::PeerDown { peer }, effects);

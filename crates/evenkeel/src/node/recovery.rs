@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::wal::{Note, Wal, records};
-use super::{Held, Node, Topology};
+use super::{ConflictLog, Held, Node, Topology, Writers};
 use crate::client::Front;
 use crate::config::{Config, PARTITIONS};
 use crate::link::{Announce, Outbox};
@@ -106,6 +106,8 @@ pub(crate) fn open(
     );
     let wal = Wal::start(log, config.sync, durable)
         .map_err(|error| StartError::io("cannot start the sync thread", error))?;
+    let writers = Writers::default();
+    writers.add(incarnation, topology.me);
     let node = Node {
         outboxes: topology
             .others()
@@ -116,6 +118,8 @@ pub(crate) fn open(
         announce,
         metrics: Metrics::default(),
         front: Front::default(),
+        conflicts: ConflictLog::default(),
+        writers,
         faults: crate::link::fault::Faults::default(),
         wal,
         partitions: Vec::new(),

@@ -12,6 +12,8 @@ mod cluster;
 #[cfg(test)]
 mod collections;
 #[cfg(test)]
+mod conflicts;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod durability;

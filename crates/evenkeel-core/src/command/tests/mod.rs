@@ -2,6 +2,7 @@
 
 mod algebra;
 mod bits;
+mod conflict_log;
 mod conflicts;
 mod counters;
 mod deadlines;
@@ -28,6 +29,7 @@ use evenkeel_resp::Reply;
 
 use super::*;
 use crate::id::{ActorId, NodeId, PartitionId};
+use crate::observation::{Conflict, Observation};
 use crate::partition::{Effect, Input, Partition, Settings};
 use crate::time::{Instant, Now, WallMs};
 
@@ -42,6 +44,9 @@ struct Node {
     random: Random,
     outbox: Vec<(NodeId, Bytes)>,
     records: usize,
+    /// What concurrent writes were noticed, in order.
+    conflicts: Vec<Conflict>,
+    conflicts_left_out: u64,
 }
 
 impl Node {
@@ -61,6 +66,8 @@ impl Node {
             random: Random::of(u64::from(id)),
             outbox: Vec::new(),
             records: 0,
+            conflicts: Vec::new(),
+            conflicts_left_out: 0,
         };
         let mut effects = Vec::new();
         node.partition.start(node.now, &mut effects);
@@ -91,6 +98,10 @@ impl Node {
             match effect {
                 Effect::Send { to, frame } => self.outbox.push((to, frame)),
                 Effect::Persist { dots, .. } => self.records += usize::from(!dots.is_empty()),
+                Effect::Observe(Observation::Conflict(conflict)) => self.conflicts.push(*conflict),
+                Effect::Observe(Observation::ConflictsLeftOut { conflicts }) => {
+                    self.conflicts_left_out += conflicts;
+                }
                 Effect::Reply { .. } | Effect::Observe(_) => {}
             }
         }
@@ -182,6 +193,13 @@ impl Pair {
 
     /// Delivers everything until there is nothing more to say; then both must be equal.
     fn exchange(&mut self) {
+        self.deliver();
+        let (a, b) = (self.a.partition.replica(), self.b.partition.replica());
+        assert_eq!(a.context(), b.context());
+        assert_eq!(a.digest(), b.digest());
+    }
+
+    fn deliver(&mut self) {
         loop {
             let to_b = std::mem::take(&mut self.a.outbox);
             let to_a = std::mem::take(&mut self.b.outbox);
@@ -197,9 +215,17 @@ impl Pair {
                 }
             }
         }
-        let (a, b) = (self.a.partition.replica(), self.b.partition.replica());
-        assert_eq!(a.context(), b.context());
-        assert_eq!(a.digest(), b.digest());
+    }
+
+    /// Brings over by anti-entropy what was lost on the way.
+    fn repair(&mut self) {
+        for _ in 0..4 {
+            self.pass(20_000);
+            self.a.handle(Input::Tick);
+            self.b.handle(Input::Tick);
+            self.deliver();
+        }
+        self.exchange();
     }
 
     /// Exchanges, then asks both replicas: each reply must be the expected one.
