@@ -40,6 +40,7 @@ mod string;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod transfer;
 mod view;
 mod whole;

@@ -127,6 +127,8 @@ pub enum Flag {
     Inner,
     /// About channels and who listens.
     Pubsub,
+    /// Not in the log of slow commands.
+    SkipSlowlog,
 }
 
 impl Flag {
@@ -148,6 +150,7 @@ impl Flag {
             Self::AllowBusy => "allow_busy",
             Self::Inner => "inner",
             Self::Pubsub => "pubsub",
+            Self::SkipSlowlog => "skip_slowlog",
         }
     }
 }
@@ -224,6 +227,8 @@ pub enum Group {
     Generic,
     /// Channels.
     Pubsub,
+    /// Transactions.
+    Transactions,
     /// The connection itself.
     Connection,
     /// The server.
@@ -249,6 +254,7 @@ impl Group {
             Self::Geo => "geo",
             Self::Generic => "generic",
             Self::Pubsub => "pubsub",
+            Self::Transactions => "transactions",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

@@ -23,6 +23,7 @@ const FAMILIES: &[&[Spec]] = &[
     super::transfer::COMMANDS,
     super::expire::COMMANDS,
     super::pubsub::COMMANDS,
+    super::transaction::COMMANDS,
     super::shell::COMMANDS,
 ];
 /// Places of the index. A power of two, at least twice the commands, so that probes stay short.

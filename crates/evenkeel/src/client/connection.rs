@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::connected::Connected;
 use super::pubsub;
 use super::run::{Later, Outcome, run};
 use super::session::{ReplyMode, Session};
+use super::transaction::Exec;
 use crate::metrics::bump;
 use crate::node::Node;
 
@@ -99,9 +101,15 @@ enum Stop {
     /// Enough replies wait; go on after they are written.
     Full(usize),
     /// A command has to wait.
-    Waits(usize, Later),
+    Waits(usize, Waiting),
     /// The connection ends after what was answered.
     Close,
+}
+
+/// A command that has to wait.
+enum Waiting {
+    Later(Later),
+    Exec(Box<Exec>),
 }
 
 async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
@@ -121,9 +129,9 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
                 input.advance(used);
                 continue;
             }
-            Stop::Waits(used, later) => {
+            Stop::Waits(used, waiting) => {
                 input.advance(used);
-                Some(later)
+                Some(waiting)
             }
             Stop::Drained(used) => {
                 input.advance(used);
@@ -132,8 +140,13 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
                 None
             }
         };
-        if let Some(later) = waits {
-            let Some(reply) = unless_gone(&session, later, &mut stream, &mut input).await else {
+        if let Some(mut waiting) = waits {
+            let connected = Arc::clone(&session.connected);
+            let later: Pin<Box<dyn Future<Output = Reply> + '_>> = match &mut waiting {
+                Waiting::Later(later) => Box::pin(later),
+                Waiting::Exec(exec) => Box::pin(exec.run(&mut session)),
+            };
+            let Some(reply) = unless_gone(&connected, later, &mut stream, &mut input).await else {
                 return Ok(());
             };
             // It may have written in the turn before, beside what it waited for.
@@ -170,8 +183,8 @@ async fn next_bytes(
 
 /// Waits for a reply as long as the client is there; `None` when it has gone. What it sends meanwhile is kept.
 async fn unless_gone(
-    session: &Session,
-    mut later: Later,
+    connected: &Connected,
+    mut later: Pin<Box<dyn Future<Output = Reply> + '_>>,
     stream: &mut TcpStream,
     input: &mut BytesMut,
 ) -> Option<Reply> {
@@ -179,8 +192,8 @@ async fn unless_gone(
         input.reserve(READ_BYTES);
         tokio::select! {
             reply = &mut later => return Some(reply),
-            () = session.connected.called() => {
-                write_messages(&session.connected, stream, &mut Vec::new()).await.ok()?;
+            () = connected.called() => {
+                write_messages(connected, stream, &mut Vec::new()).await.ok()?;
             }
             read = stream.read_buf(input) => match read {
                 Ok(0) => return timeout(LEAVING_TIMEOUT, later).await.ok(),
@@ -213,7 +226,8 @@ fn run_ready(
                         take_messages(session, out);
                         session.reply.step();
                     }
-                    Outcome::Later(later) => return Stop::Waits(used, later),
+                    Outcome::Later(later) => return Stop::Waits(used, Waiting::Later(later)),
+                    Outcome::Exec(exec) => return Stop::Waits(used, Waiting::Exec(exec)),
                     Outcome::Close(reply) => {
                         put(session, out, &reply);
                         return Stop::Close;

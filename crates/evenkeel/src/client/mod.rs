@@ -15,6 +15,7 @@ mod run;
 mod server;
 mod session;
 mod trail;
+mod transaction;
 mod wait;
 
 pub(crate) use connection::{accept, listen};

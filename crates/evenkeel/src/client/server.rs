@@ -45,6 +45,9 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "lolwut" => text(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
         "wait" => return super::wait::run(session, args),
         "pubsub" => return pubsub::run_pubsub(session, args),
+        "multi" | "exec" | "discard" | "watch" | "unwatch" => {
+            return super::transaction::run(session, name, args);
+        }
         name if name.ends_with("subscribe") || name.ends_with("publish") => {
             return pubsub::run(session, name, args);
         }
@@ -219,7 +222,7 @@ fn describe(session: &Session) -> String {
         address.map_or_else(String::new, |at| at.to_string())
     };
     format!(
-        "id={} addr={} laddr={} fd=0 name={} age={} idle=0 flags=N db=0 sub={} psub={} ssub={} multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+        "id={} addr={} laddr={} fd=0 name={} age={} idle=0 flags=N db=0 sub={} psub={} ssub={} multi={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
         session.id,
         address(session.connected.peer),
         address(session.connected.local),
@@ -228,6 +231,10 @@ fn describe(session: &Session) -> String {
         session.subscriptions.count(Space::Channels),
         session.subscriptions.count(Space::Patterns),
         session.subscriptions.count(Space::Shards),
+        session
+            .transaction
+            .queued()
+            .map_or_else(|| "-1".to_owned(), |count| count.to_string()),
         session.connected.waiting_messages(),
         session.connected.waiting_bytes(),
         session.last_command,

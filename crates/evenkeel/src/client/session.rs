@@ -14,6 +14,7 @@ use super::consistency::Consistency;
 use super::pubsub::{self, Subscriptions};
 use super::run::Caller;
 use super::trail::SharedTrail;
+use super::transaction::Transaction;
 use crate::node::Node;
 
 /// One connection.
@@ -24,6 +25,7 @@ pub(super) struct Session {
     pub(super) subscriptions: Subscriptions,
     /// What its commands need to know of it, also those that still run.
     pub(super) caller: Caller,
+    pub(super) transaction: Transaction,
     pub(super) id: u64,
     pub(super) protocol: Protocol,
     pub(super) name: Vec<u8>,
@@ -76,6 +78,7 @@ impl Session {
             connected: Arc::new(Connected::new(id, peer, local)),
             subscriptions: Subscriptions::default(),
             caller,
+            transaction: Transaction::default(),
             id,
             protocol: Protocol::Resp2,
             name: Vec::new(),
@@ -95,6 +98,7 @@ impl Session {
         self.name.clear();
         self.reply = ReplyMode::On;
         self.caller.consistency = Consistency::default();
+        self.transaction.discard();
     }
 
     /// Works on a partition held here; `None` where it is not.

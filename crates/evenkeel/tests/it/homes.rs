@@ -31,7 +31,8 @@ pub(crate) fn key_at_home(cluster: &Cluster, home: usize) -> String {
         .unwrap()
 }
 
-fn wait_until_live(cluster: &Cluster) {
+/// Waits until every node sends conditional commands to every home.
+pub(crate) fn wait_until_live(cluster: &Cluster) {
     for (node, _) in cluster.nodes.iter().enumerate() {
         for home in 0..cluster.nodes.len() {
             let key = key_at_home(cluster, home);
@@ -56,7 +57,8 @@ pub(crate) fn info(cluster: &Cluster, node: usize, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
-fn slow(cluster: &Cluster, from_ms: u64, to_ms: u64) {
+/// Delays the frames of all links.
+pub(crate) fn slow(cluster: &Cluster, from_ms: u64, to_ms: u64) {
     for node in 0..cluster.nodes.len() {
         let delay = format!("EK.FAULT DELAY * {from_ms} {to_ms}");
         assert_eq!(cluster.run(node, &delay), "OK");

@@ -44,6 +44,8 @@ mod support;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
+mod transactions;
+#[cfg(test)]
 mod waiting;
 #[cfg(test)]
 mod webdriver;

@@ -37,6 +37,9 @@ pub(super) fn run_part(node: &Node, part: &Part) -> Option<Ran> {
         if watched.any(|(key, state)| keys.watched_state(key) != *state) {
             return Ran::Changed;
         }
+        if !part.watched.is_empty() {
+            count_conditional(node, part.partition);
+        }
         let commands = part.commands.iter();
         let replies = commands.map(|command| {
             let args: Vec<&[u8]> = command.iter().map(|arg| &arg[..]).collect();

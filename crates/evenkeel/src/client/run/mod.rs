@@ -6,8 +6,9 @@ mod scan;
 mod several;
 
 pub(crate) use inner::{run_here, run_parts_here};
-pub(super) use place::Caller;
+pub(super) use place::{Access, Caller, End, Piece, Route};
 pub(super) use scan::{forward_read, on_partition};
+pub(super) use several::only_partition;
 
 use std::sync::Arc;
 
@@ -19,9 +20,9 @@ use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 
 use self::inner::count_conditional;
-use self::place::Access;
 use self::several::{on_each_key, on_every_partition, rounds, whole};
 use super::session::Session;
+use super::transaction::Exec;
 use super::{ek, pubsub, server};
 use crate::node::{Node, Topology};
 
@@ -36,33 +37,27 @@ pub(super) enum Outcome {
     Now(Reply),
     /// It has to wait.
     Later(Later),
+    /// A transaction that has to wait.
+    Exec(Box<Exec>),
     /// What answers it is among the connection's messages, in its place.
     Posted,
     /// Its reply, and the end of the connection.
     Close(Reply),
 }
 
-/// Runs a command of a client.
+/// Runs a command of a client, or queues it.
 pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
-    let Some(spec) = args.first().and_then(|name| lookup(name)) else {
-        return Outcome::Now(unknown(args));
-    };
-    if spec.is(Flag::Inner) {
-        return Outcome::Now(inner(spec));
-    }
-    session.last_command = spec.name;
-    if let Err(reply) = check_arity(spec, args) {
-        return Outcome::Now(reply);
-    }
-    if let Some(refusal) = pubsub::refuse(session, spec, args) {
-        return Outcome::Now(refusal);
-    }
-    if spec.flags.contains(&Flag::Write) {
-        if let Some(refusal) = session.node.wal.refusal() {
-            return Outcome::Now(Reply::error(refusal.text()));
+    let spec = match admit(session, args) {
+        Ok(spec) => spec,
+        Err(refusal) => {
+            session.transaction.spoil();
+            return Outcome::Now(refusal);
         }
-        session.wrote_in_turn = true;
+    };
+    if session.transaction.takes(spec) {
+        return Outcome::Now(session.transaction.queue(spec, args));
     }
+    session.wrote_in_turn |= spec.is(Flag::Write);
     match spec.run {
         Run::Shell if spec.name.starts_with("ek.") => ek::run(session, spec.name, args),
         Run::Shell => server::run(session, spec.name, args),
@@ -73,6 +68,24 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
             on_every_partition(session, spec, args, (each, fold))
         }
         Run::Rounds(step) => rounds(session, spec, args, step),
+    }
+}
+
+/// The command that a client asks for, where it may be run.
+fn admit(session: &mut Session, args: Args<'_>) -> Result<&'static Spec, Reply> {
+    let spec = args.first().and_then(|name| lookup(name));
+    let spec = spec.ok_or_else(|| unknown(args))?;
+    if spec.is(Flag::Inner) {
+        return Err(inner(spec));
+    }
+    session.last_command = spec.name;
+    check_arity(spec, args)?;
+    if let Some(refusal) = pubsub::refuse(session, spec, args) {
+        return Err(refusal);
+    }
+    match session.node.wal.refusal() {
+        Some(refusal) if spec.is(Flag::Write) => Err(Reply::error(refusal.text())),
+        _ => Ok(spec),
     }
 }
 
@@ -127,6 +140,7 @@ pub(crate) async fn run_once(node: &Arc<Node>, args: &[Bytes]) -> Reply {
     let reply = match run(&mut session, &borrowed) {
         Outcome::Now(reply) | Outcome::Close(reply) => reply,
         Outcome::Later(later) => later.await,
+        Outcome::Exec(mut exec) => exec.run(&mut session).await,
         // Nobody is there to hear what would follow; the session ends here and its subscriptions with it.
         Outcome::Posted => Reply::error(
             "UNSUPPORTED subscribing needs a connection that stays ; use a Redis client for it",

@@ -91,11 +91,25 @@ pub(in crate::client) struct Caller {
 impl Caller {
     /// Where a command must run.
     pub(in crate::client) fn route(&self, spec: &Spec, args: Args<'_>) -> Route {
-        if self.consistency.conditional == ConditionalAt::Home && needs_home(spec, args) {
-            Route::Home
+        if needs_home(spec, args) {
+            self.conditional_route()
         } else {
             Route::Near
         }
+    }
+
+    /// Where what decides by what it reads must run.
+    pub(in crate::client) fn conditional_route(&self) -> Route {
+        match self.consistency.conditional {
+            ConditionalAt::Home => Route::Home,
+            ConditionalAt::Local => Route::Near,
+        }
+    }
+
+    /// The member that is asked first.
+    pub(in crate::client) fn target(&self, piece: &Piece) -> Option<NodeId> {
+        let candidates = self.candidates(piece.part.partition, piece.route);
+        candidates.first().copied()
     }
 
     /// Whether this node can run something on a partition at once.
@@ -143,11 +157,7 @@ impl Caller {
         let mut ends: Vec<Option<End>> = pieces.iter().map(|_| None).collect();
         let mut asked: Vec<(NodeId, Vec<usize>)> = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
-            let first = self
-                .candidates(piece.part.partition, piece.route)
-                .first()
-                .copied();
-            let first = first.unwrap_or(self.node.topology.me);
+            let first = self.target(piece).unwrap_or(self.node.topology.me);
             if first == self.node.topology.me {
                 ends[at] = Some(self.run_piece(piece).await);
             } else if let Some((_, places)) = asked.iter_mut().find(|(node, _)| *node == first) {
@@ -242,6 +252,18 @@ impl Caller {
         tried.unwrap_or(Tried::Not(None))
     }
 
+    /// Runs a piece at once where it can run here; `None` where it cannot, and nothing was run.
+    pub(in crate::client) fn run_now(&self, piece: &Piece) -> Option<End> {
+        let refused = piece.access == Access::Writes && self.node.wal.refusal().is_some();
+        if refused || !self.is_here(piece.part.partition, piece.route) {
+            return None;
+        }
+        match self.run_part(piece) {
+            Tried::Ended(end) => Some(end),
+            Tried::Not(_) | Tried::Behind => None,
+        }
+    }
+
     async fn run_here(&self, piece: &Piece) -> Tried {
         if piece.access == Access::Writes
             && let Some(refusal) = self.node.wal.refusal()
@@ -256,6 +278,11 @@ impl Caller {
                 self.give_up_order(partition);
             }
         }
+        self.run_part(piece)
+    }
+
+    fn run_part(&self, piece: &Piece) -> Tried {
+        let partition = piece.part.partition;
         match run_part(&self.node, &piece.part) {
             Some(Ran::Replies { replies, dots, .. }) => {
                 let newest = dots.of(self.node.incarnation).and_then(|set| set.max());
