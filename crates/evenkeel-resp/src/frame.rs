@@ -14,7 +14,8 @@ pub enum Protocol {
     /// After `HELLO 3`.
     Resp3,
     /// What nodes send each other: RESP3 in which nothing is lost that a client
-    /// of either version would see. A missing array is `*-1`, pairs are `&`.
+    /// of either version would see. A missing array is `*-1`, pairs are `&`,
+    /// decimals are `;`.
     Peer,
 }
 
@@ -79,6 +80,9 @@ pub enum Reply {
     Set(Vec<Self>),
     /// `,`, or a bulk string in RESP2.
     Double(f64),
+    /// `,`, or a bulk string in RESP2: as [`Self::Double`], but without an
+    /// exponent and with up to 17 digits behind the point.
+    Decimal(f64),
     /// `#`, or 1 and 0 in RESP2.
     Boolean(bool),
     /// `(`, or a bulk string in RESP2: decimal digits.

@@ -16,6 +16,6 @@ mod frame;
 mod limits;
 
 pub use decode::{Decoded, ReplyDecoder, ReplyError, Request, RequestDecoder, RequestError};
-pub use encode::{DoubleText, ReplyWriter, encode_command, format_double};
+pub use encode::{DoubleText, ReplyWriter, encode_command, format_decimal, format_double};
 pub use frame::{Line, Protocol, Reply};
 pub use limits::{Limits, ReplyLimits, Trust};

@@ -20,7 +20,7 @@ pub fn to_json(reply: &Reply) -> Value {
             .map(|(key, value)| Value::from(vec![to_json(key), to_json(value)]))
             .collect(),
         Reply::Integer(number) => (*number).into(),
-        Reply::Double(number) => (*number).into(),
+        Reply::Double(number) | Reply::Decimal(number) => (*number).into(),
         Reply::Boolean(yes) => (*yes).into(),
         Reply::Bulk(bytes) => text(bytes).into(),
         Reply::Simple(line) | Reply::Error(line) | Reply::BigNumber(line) => {

@@ -251,7 +251,7 @@ fn pairs(elements: Vec<Reply>) -> Vec<(Reply, Reply)> {
 }
 
 /// The bytes that begin an element.
-const KINDS: &[u8] = b"+-:$*_,#(=!%~>|&";
+const KINDS: &[u8] = b"+-:$*_,#(=!%~>|&;";
 
 fn line_value(kind: u8, text: &[u8]) -> Result<Reply, ReplyError> {
     let value = match kind {
@@ -260,6 +260,7 @@ fn line_value(kind: u8, text: &[u8]) -> Result<Reply, ReplyError> {
         b':' => integer(text).map(Reply::Integer),
         b'_' => text.is_empty().then_some(Reply::Null),
         b',' => double(text).map(Reply::Double),
+        b';' => double(text).map(Reply::Decimal),
         b'#' => match text {
             b"t" => Some(Reply::Boolean(true)),
             b"f" => Some(Reply::Boolean(false)),

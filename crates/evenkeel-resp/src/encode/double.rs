@@ -72,6 +72,17 @@ pub fn format_double(value: f64) -> DoubleText {
     text
 }
 
+/// Formats as Redis does in `GEOPOS`: C's `%.17f` without zeros at the end.
+#[must_use]
+pub fn format_decimal(value: f64) -> String {
+    if !value.is_finite() {
+        return String::from_utf8_lossy(format_double(value).as_bytes()).into_owned();
+    }
+    let mut text = format!("{value:.DIGITS_MAX$}");
+    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    if text == "-0" { "0".into() } else { text }
+}
+
 /// Integers that take no exponent, the usual scores, the short way.
 fn small_integer(value: f64) -> Option<i64> {
     const EXACT: f64 = 1e15;

@@ -11,7 +11,7 @@ use bytes::BufMut;
 
 use crate::frame::{Protocol, Reply, flatten};
 
-pub use double::{DoubleText, format_double};
+pub use double::{DoubleText, format_decimal, format_double};
 
 /// Writes replies behind one another into a growing buffer (`Vec<u8>`,
 /// `BytesMut`).
@@ -106,6 +106,14 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
         self.line_or_bulk(b',', format_double(value).as_bytes());
     }
 
+    /// A floating-point number without an exponent.
+    pub fn decimal(&mut self, value: f64) {
+        match self.protocol {
+            Protocol::Peer => self.line(b';', format_double(value).as_bytes()),
+            _ => self.line_or_bulk(b',', format_decimal(value).as_bytes()),
+        }
+    }
+
     /// True or false.
     pub fn boolean(&mut self, value: bool) {
         self.out.put_slice(match (self.protocol, value) {
@@ -158,6 +166,7 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
                 self.values(values);
             }
             Reply::Double(value) => self.double(*value),
+            Reply::Decimal(value) => self.decimal(*value),
             Reply::Boolean(value) => self.boolean(*value),
             Reply::BigNumber(digits) => self.big_number(digits.as_bytes()),
             Reply::Verbatim { format, text } => self.verbatim(*format, text),

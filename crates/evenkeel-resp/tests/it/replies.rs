@@ -108,6 +108,12 @@ fn golden_scalars() -> Vec<Golden> {
         ),
         (Reply::bulk(""), "$0\r\n\r\n", "$0\r\n\r\n"),
         (
+            Reply::Decimal(13.361_389_338_970_184),
+            "$20\r\n13.36138933897018433\r\n",
+            ",13.36138933897018433\r\n",
+        ),
+        (Reply::Decimal(-0.0), "$1\r\n0\r\n", ",0\r\n"),
+        (
             Reply::bulk("a\r\nb"),
             "$4\r\na\r\nb\r\n",
             "$4\r\na\r\nb\r\n",
@@ -296,7 +302,8 @@ fn replies() -> impl Strategy<Value = Reply> {
 /// Those of [`replies`], and around them what only nodes say to each other.
 fn peer_replies() -> impl Strategy<Value = Reply> {
     let pairs = proptest::collection::vec((replies(), replies()), 0..4).prop_map(Reply::Pairs);
-    let leaf = prop_oneof![replies(), pairs, Just(Reply::NullArray)];
+    let decimal = (-200.0..200.0).prop_map(Reply::Decimal);
+    let leaf = prop_oneof![replies(), pairs, Just(Reply::NullArray), decimal];
     prop_oneof![
         leaf.clone(),
         proptest::collection::vec(leaf, 0..3).prop_map(Reply::Array)
