@@ -91,7 +91,7 @@ const fn storing(name: &'static str, run: Run) -> Spec {
 }
 
 /// The replies of all rounds so far.
-type Answers<'a> = &'a [Vec<Reply>];
+pub(super) type Answers<'a> = &'a [Vec<Reply>];
 
 /// What a computation over sets does next; an error ends it.
 type Step = Result<Next, Reply>;
@@ -104,7 +104,7 @@ enum Next {
 /// A computation over the sets of some keys.
 type Work = fn(Args<'_>, Answers<'_>) -> Step;
 
-fn done(round: Result<Round, Reply>) -> Round {
+pub(super) fn done(round: Result<Round, Reply>) -> Round {
     round.unwrap_or_else(Round::Done)
 }
 
@@ -278,7 +278,7 @@ fn smove(args: Args<'_>, answers: Answers<'_>) -> Result<Round, Reply> {
     }
 }
 
-fn call(words: &[&[u8]]) -> Vec<Bytes> {
+pub(super) fn call(words: &[&[u8]]) -> Vec<Bytes> {
     words
         .iter()
         .map(|word| Bytes::copy_from_slice(word))
@@ -286,7 +286,7 @@ fn call(words: &[&[u8]]) -> Vec<Bytes> {
 }
 
 /// The same command on each key.
-fn each(name: &[u8], keys: Args<'_>) -> Vec<Vec<Bytes>> {
+pub(super) fn each(name: &[u8], keys: Args<'_>) -> Vec<Vec<Bytes>> {
     keys.iter().map(|key| call(&[name, key])).collect()
 }
 
@@ -302,30 +302,30 @@ fn kept(members: Vec<Bytes>, keep: &[bool]) -> Vec<Bytes> {
 }
 
 /// The reply of a round of one call.
-fn only(replies: &[Reply]) -> Reply {
+pub(super) fn only(replies: &[Reply]) -> Reply {
     replies.first().cloned().unwrap_or_else(unexpected)
 }
 
 /// A call's reply of another form than the command has: an error is handed on.
-fn refused(reply: &Reply) -> Reply {
+pub(super) fn refused(reply: &Reply) -> Reply {
     match reply {
         Reply::Error(_) => reply.clone(),
         _ => unexpected(),
     }
 }
 
-fn unexpected() -> Reply {
+pub(super) fn unexpected() -> Reply {
     Reply::error("ERR a member answered in an unknown form")
 }
 
-fn number(reply: &Reply) -> Result<i64, Reply> {
+pub(super) fn number(reply: &Reply) -> Result<i64, Reply> {
     match reply {
         Reply::Integer(n) => Ok(*n),
         other => Err(refused(other)),
     }
 }
 
-fn counts(replies: &[Reply]) -> Result<Vec<i64>, Reply> {
+pub(super) fn counts(replies: &[Reply]) -> Result<Vec<i64>, Reply> {
     replies.iter().map(number).collect()
 }
 

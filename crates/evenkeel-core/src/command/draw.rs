@@ -98,7 +98,7 @@ impl Wanted {
     }
 
     /// The places of what is drawn among so many elements.
-    fn places(self, random: &mut Random, of: usize) -> Vec<usize> {
+    pub(super) fn places(self, random: &mut Random, of: usize) -> Vec<usize> {
         match self {
             Self::Distinct(wanted) => random.distinct_below(wanted, of),
             Self::Repeated(_) if of == 0 => Vec::new(),

@@ -1,9 +1,9 @@
-//! HSCAN, SSCAN and their like: walks the elements of one key, page by page.
+//! HSCAN, SSCAN and ZSCAN: walks the elements of one key, page by page.
 //!
 //! A page takes one look at every element, so that no cursor can become stale; a large collection is therefore cut
 //! into at most [`PAGES_MAX`] pages, however small a page the client asks for.
 
-use evenkeel_resp::Reply;
+use evenkeel_resp::{Reply, format_double};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::hash::shown;
@@ -13,7 +13,7 @@ use super::scan::{ScanRequest, parse_cursor};
 use super::spec::{Flag, Group, KeySpec, Run, Spec};
 use super::view::View;
 use super::{Args, Outcome, glob_match, reply};
-use crate::types::{Cell, Kind};
+use crate::types::{Cell, Kind, Score};
 
 /// A collection of no more elements comes in one page, as Redis does with its compact encodings.
 const WHOLE_MAX: usize = 128;
@@ -47,6 +47,19 @@ pub(super) const COMMANDS: &[Spec] = &[
         COMPLEXITY,
         "Incrementally iterate hash fields and associated values",
     ),
+    Spec::new(
+        "zscan",
+        -3,
+        &[Flag::Readonly],
+        KeySpec::ONE,
+        Run::OnKey(|keys, args| reply(zscan(keys, args))),
+    )
+    .in_group(Group::SortedSet, &["sortedset"])
+    .docs(
+        "2.8.0",
+        COMPLEXITY,
+        "Incrementally iterate sorted sets elements and associated scores",
+    ),
 ];
 
 fn sscan(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
@@ -55,6 +68,14 @@ fn sscan(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
 
 fn hscan(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     scan_elements(keys, args, Kind::Hash, |view, cell| Some(shown(view, cell)))
+}
+
+fn zscan(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
+    scan_elements(keys, args, Kind::SortedSet, |view, cell| {
+        let score = Score::of(cell, view.judged_at())?;
+        let text = format_double(score.number());
+        Some(Reply::bulk(text.as_bytes().to_vec()))
+    })
 }
 
 /// Answers `<command> key cursor [MATCH pattern] [COUNT count]`: each element's name, and behind it what `value` gives.

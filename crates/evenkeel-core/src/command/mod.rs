@@ -18,6 +18,7 @@ mod elements;
 mod expire;
 mod expiry;
 mod generic;
+mod geo;
 mod glob;
 mod hash;
 mod hyperloglog;

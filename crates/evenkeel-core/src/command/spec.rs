@@ -164,8 +164,10 @@ pub struct KeySpec {
     pub last: isize,
     /// From one key to the next.
     pub step: usize,
-    /// The argument that says how many keys follow it; 0: none does, and the other fields are right.
+    /// The argument that says how many more keys follow it; 0: none does.
     pub counted_at: usize,
+    /// Words behind which one more key stands, and from where on they are looked for; of several the last counts.
+    pub behind: Option<(usize, &'static [&'static str])>,
 }
 
 impl KeySpec {
@@ -192,6 +194,7 @@ impl KeySpec {
             last,
             step,
             counted_at: 0,
+            behind: None,
         }
     }
 
@@ -200,6 +203,22 @@ impl KeySpec {
         Self {
             counted_at: at,
             ..Self::NONE
+        }
+    }
+
+    /// The first argument, and as many as this argument says right behind it.
+    pub(super) const fn one_and_counted(at: usize) -> Self {
+        Self {
+            counted_at: at,
+            ..Self::ONE
+        }
+    }
+
+    /// The first argument, and what stands behind one of these words, which are looked for from an argument on.
+    pub(super) const fn one_and_behind(from: usize, words: &'static [&'static str]) -> Self {
+        Self {
+            behind: Some((from, words)),
+            ..Self::ONE
         }
     }
 }
@@ -441,22 +460,40 @@ pub fn keys_of(spec: &Spec, args: Args<'_>) -> Result<Vec<usize>, Reply> {
         last,
         step,
         counted_at,
+        behind,
     } = spec.keys;
+    let mut keys = Vec::new();
+    if first > 0 {
+        let end = match usize::try_from(last) {
+            Ok(last) => last + 1,
+            Err(_) => (args.len() + 1).saturating_sub(last.unsigned_abs()),
+        };
+        let end = end.min(args.len());
+        if last < 0 && end.saturating_sub(first) % step != 0 {
+            return Err(wrong_arity(spec.name));
+        }
+        keys.extend((first..end).step_by(step));
+    }
     if counted_at > 0 {
-        return Ok(counted_keys(args, counted_at).unwrap_or_default().collect());
+        keys.extend(counted_keys(args, counted_at).into_iter().flatten());
     }
-    if first == 0 {
-        return Ok(Vec::new());
+    keys.extend(behind.and_then(|(from, words)| key_behind(args, from, words)));
+    Ok(keys)
+}
+
+/// The key behind the last of these words.
+fn key_behind(args: Args<'_>, from: usize, words: &[&str]) -> Option<usize> {
+    let mut found = None;
+    let mut at = from;
+    while at + 1 < args.len() {
+        let is = |word: &&str| args[at].eq_ignore_ascii_case(word.as_bytes());
+        if words.iter().any(is) {
+            at += 1;
+            found = Some(at);
+        }
+        at += 1;
     }
-    let end = match usize::try_from(last) {
-        Ok(last) => last + 1,
-        Err(_) => (args.len() + 1).saturating_sub(last.unsigned_abs()),
-    };
-    let end = end.min(args.len());
-    if last < 0 && end.saturating_sub(first) % step != 0 {
-        return Err(wrong_arity(spec.name));
-    }
-    Ok((first..end).step_by(step).collect())
+    found
 }
 
 /// The keys behind the argument that counts them, when they are all there. The command itself says what is wrong.

@@ -19,6 +19,8 @@ const FAMILIES: &[&[Spec]] = &[
     super::store::COMMANDS,
     super::zset::READS,
     super::zset::WRITES,
+    super::zset::COMBINED,
+    super::geo::COMMANDS,
     super::generic::COMMANDS,
     super::transfer::COMMANDS,
     super::expire::COMMANDS,

@@ -15,6 +15,7 @@ mod keys;
 mod laws;
 mod list_conflicts;
 mod lists;
+mod places;
 mod scans;
 mod sets;
 mod sorted_sets;
@@ -249,6 +250,7 @@ fn short(reply: &Reply) -> String {
         Reply::Double(number) => {
             String::from_utf8_lossy(evenkeel_resp::format_double(*number).as_bytes()).into_owned()
         }
+        Reply::Decimal(number) => evenkeel_resp::format_decimal(*number),
         Reply::Array(replies) => format!("[{}]", list(replies)),
         Reply::Pairs(pairs) => {
             let pairs = pairs

@@ -234,3 +234,148 @@ fn a_removal_of_every_member_is_one_event_and_takes_the_deadline_along() {
     assert_eq!(node.partition.replica().context().count(), before + 1);
     node.check(&[("ZCARD z", "0"), ("ZRANGE z 0 -1", "[]")]);
 }
+
+#[test]
+fn pops_take_from_either_end() {
+    let mut node = Node::alone();
+    node.run("ZADD z 1 a 2 b 3 c 4 d 5 e 6 f");
+    node.check(&[
+        ("ZPOPMIN z", "['a' 1]"),
+        ("ZPOPMAX z", "['f' 6]"),
+        ("ZPOPMIN z 2", "[['b' 2] ['c' 3]]"),
+        ("ZPOPMAX z 0", "[]"),
+        (
+            "ZPOPMAX z -1",
+            "ERR value is out of range, must be positive",
+        ),
+        ("ZPOPMAX z 1 2", "ERR syntax error"),
+        ("ZPOPMAX z 9", "[['e' 5] ['d' 4]]"),
+        ("EXISTS z", "0"),
+        ("ZPOPMIN z", "[]"),
+        ("ZPOPMIN z 3", "[]"),
+    ]);
+    node.run("ZADD y 1 a 2 b 3 c");
+    node.run("SET s v");
+    node.check(&[
+        ("ZMPOP 2 x y MIN", "['y' [['a' 1]]]"),
+        ("ZMPOP 2 x y max COUNT 5", "['y' [['c' 3] ['b' 2]]]"),
+        ("ZMPOP 2 x y MIN", "NullArray"),
+        (
+            "ZMPOP 2 s y MIN",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
+        ("ZMPOP 0 y MIN", "ERR numkeys should be greater than 0"),
+        ("ZMPOP a y MIN", "ERR numkeys should be greater than 0"),
+        ("ZMPOP 1 y MID", "ERR syntax error"),
+        ("ZMPOP 5 y MIN", "ERR syntax error"),
+        (
+            "ZMPOP 1 y MIN COUNT 0",
+            "ERR count should be greater than 0",
+        ),
+        ("ZMPOP 1 y MIN COUNT 1 COUNT 1", "ERR syntax error"),
+    ]);
+}
+
+#[test]
+fn members_are_drawn_with_or_without_repetition() {
+    let mut node = Node::alone();
+    node.run("ZADD z 1 a 2 b 3 c");
+    node.check(&[
+        ("ZRANDMEMBER z 9", "['a' 'b' 'c']"),
+        ("ZRANDMEMBER z 3 WITHSCORES", "[['a' 1] ['b' 2] ['c' 3]]"),
+        ("ZRANDMEMBER z 0", "[]"),
+        ("ZRANDMEMBER none", "nil"),
+        ("ZRANDMEMBER none 2", "[]"),
+        ("ZRANDMEMBER z 1 SCORES", "ERR syntax error"),
+        (
+            "ZRANDMEMBER z x",
+            "ERR value is not an integer or out of range",
+        ),
+    ]);
+    let Reply::Array(drawn) = node.request(&[b"ZRANDMEMBER", b"z", b"-50"]) else {
+        panic!("no array");
+    };
+    assert_eq!(drawn.len(), 50);
+    assert!(["'a'", "'b'", "'c'"].contains(&node.run("ZRANDMEMBER z").as_str()));
+}
+
+#[test]
+fn a_scan_gives_every_member_with_its_score() {
+    let mut node = Node::alone();
+    node.run("ZADD z 1.5 a -inf b");
+    node.check(&[
+        ("ZSCAN z 0 MATCH a", "['0' ['a' '1.5']]"),
+        ("ZSCAN z 0 MATCH b", "['0' ['b' '-inf']]"),
+        ("ZSCAN none 0", "['0' []]"),
+        ("ZSCAN z x", "ERR invalid cursor"),
+    ]);
+}
+
+#[test]
+fn sorted_sets_and_sets_are_combined_with_weights() {
+    let mut node = Node::alone();
+    node.run("ZADD x 1 a 2 b 3 c");
+    node.run("ZADD y 10 b 20 c 30 d");
+    node.run("SADD s c d");
+    node.run("SET str v");
+    let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    node.check(&[
+        ("ZUNION 2 x y", "['a' 'b' 'c' 'd']"),
+        (
+            "ZUNION 2 x y WITHSCORES",
+            "[['a' 1] ['b' 12] ['c' 23] ['d' 30]]",
+        ),
+        (
+            "ZUNION 3 x y s WEIGHTS 2 0.5 100 AGGREGATE MAX WITHSCORES",
+            "[['a' 2] ['b' 5] ['c' 100] ['d' 100]]",
+        ),
+        ("ZINTER 2 x y WITHSCORES", "[['b' 12] ['c' 23]]"),
+        ("ZINTER 2 x y AGGREGATE min WITHSCORES", "[['b' 2] ['c' 3]]"),
+        ("ZINTER 3 x s y", "['c']"),
+        ("ZINTER 2 x none", "[]"),
+        ("ZINTER 2 x x WITHSCORES", "[['a' 2] ['b' 4] ['c' 6]]"),
+        ("ZDIFF 2 x y WITHSCORES", "[['a' 1]]"),
+        ("ZDIFF 2 x x", "[]"),
+        ("ZDIFF 1 s WITHSCORES", "[['c' 1] ['d' 1]]"),
+        ("ZDIFF 2 none x", "[]"),
+        ("ZINTERCARD 2 x y", "2"),
+        ("ZINTERCARD 2 x y LIMIT 1", "1"),
+        ("ZINTERCARD 2 x y LIMIT 0", "2"),
+        ("ZUNION 2 x str", wrong),
+        ("ZUNION 1 x WEIGHTS a", "ERR weight value is not a float"),
+        ("ZUNION 1 x WEIGHTS", "ERR syntax error"),
+        ("ZUNION 1 x AGGREGATE avg", "ERR syntax error"),
+        ("ZUNION 3 x y", "ERR syntax error"),
+        (
+            "ZUNION 0 x",
+            "ERR at least 1 input key is needed for 'zunion' command",
+        ),
+        ("ZDIFF 2 x y WEIGHTS 1 1", "ERR syntax error"),
+        ("ZINTERCARD 1 x WITHSCORES", "ERR syntax error"),
+        ("ZINTERCARD 1 x LIMIT -1", "ERR LIMIT can't be negative"),
+    ]);
+}
+
+#[test]
+fn combined_sets_are_stored_in_one_batch_in_the_place_of_what_was_there() {
+    let mut node = Node::alone();
+    node.run("ZADD x 1 a 2 b inf i");
+    node.run("ZADD y 10 b -inf i");
+    node.run("SET dst old");
+    assert_eq!(node.batches_of("ZUNIONSTORE dst 2 x y WITHSCORES"), 0);
+    assert_eq!(node.batches_of("ZUNIONSTORE dst 2 x y"), 1);
+    node.check(&[
+        ("ZRANGE dst 0 -1 WITHSCORES", "[['i' 0] ['a' 1] ['b' 12]]"),
+        ("ZINTERSTORE x 2 x y WEIGHTS 0 1", "2"),
+        ("ZRANGE x 0 -1 WITHSCORES", "[['i' 0] ['b' 10]]"),
+        ("ZDIFFSTORE dst 2 x y", "0"),
+        ("EXISTS dst", "0"),
+        ("ZRANGESTORE dst y -inf +inf BYSCORE LIMIT 1 1", "1"),
+        ("ZRANGE dst 0 -1 WITHSCORES", "[['b' 10]]"),
+        ("ZRANGESTORE dst y 0 0 REV", "1"),
+        ("ZRANGESTORE dst y - + BYLEX", "2"),
+        ("ZRANGESTORE dst y 0 1 WITHSCORES", "ERR syntax error"),
+        ("ZRANGESTORE dst none 0 1", "0"),
+        ("EXISTS dst", "0"),
+    ]);
+}

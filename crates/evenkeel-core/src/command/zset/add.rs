@@ -15,7 +15,7 @@ use crate::types::{CellId, Kind, Score, Total};
 
 /// The options of ZADD.
 #[derive(Clone, Copy, Default, Debug)]
-struct Options {
+pub(in crate::command) struct Options {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -25,10 +25,14 @@ struct Options {
 }
 
 impl Options {
-    /// Takes the options off the front.
-    fn parse<'a>(mut args: Args<'a>) -> (Self, Args<'a>) {
+    /// Takes the options of these names off the front.
+    pub(in crate::command) fn parse<'a>(mut args: Args<'a>, names: &[&str]) -> (Self, Args<'a>) {
         let mut options = Self::default();
         while let [first, rest @ ..] = args {
+            let named = |name: &&str| first.eq_ignore_ascii_case(name.as_bytes());
+            if !names.iter().any(named) {
+                break;
+            }
             let option = match first.to_ascii_lowercase().as_slice() {
                 b"nx" => &mut options.nx,
                 b"xx" => &mut options.xx,
@@ -44,10 +48,15 @@ impl Options {
         (options, args)
     }
 
+    /// Whether a member would have to be there and not be there.
+    pub(in crate::command) const fn contradicts(self) -> bool {
+        self.nx && self.xx
+    }
+
     /// Refuses what does not go together.
     fn check(self, pairs: usize) -> Result<(), Reply> {
         let error = |text: &'static str| Err(Reply::error(text));
-        if self.nx && self.xx {
+        if self.contradicts() {
             return error("ERR XX and NX options at the same time are not compatible");
         }
         if (self.nx && (self.gt || self.lt)) || (self.gt && self.lt) {
@@ -73,7 +82,7 @@ impl Options {
 }
 
 pub(super) fn zadd(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
-    let (options, rest) = Options::parse(&args[2..]);
+    let (options, rest) = Options::parse(&args[2..], &["nx", "xx", "gt", "lt", "ch", "incr"]);
     if rest.is_empty() || !rest.len().is_multiple_of(2) {
         return Err(syntax_error());
     }
@@ -84,7 +93,7 @@ pub(super) fn zadd(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
         .collect::<Result<_, Reply>>()?;
     match pairs[..] {
         [pair] if options.incr => increment(keys, args[1], pair, options),
-        _ => add(keys, args[1], &pairs, options),
+        _ => add_scores(keys, args[1], &pairs, options),
     }
 }
 
@@ -93,7 +102,13 @@ pub(super) fn zincrby(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     increment(keys, args[1], pair, Options::default())
 }
 
-fn add(keys: &mut Keyspace<'_>, key: &[u8], pairs: &[(Score, &[u8])], options: Options) -> Outcome {
+/// Writes the scores that the options allow; gives how many members are new, or how many have changed.
+pub(in crate::command) fn add_scores(
+    keys: &mut Keyspace<'_>,
+    key: &[u8],
+    pairs: &[(Score, &[u8])],
+    options: Options,
+) -> Outcome {
     let view = keys.view(key).expect(Kind::SortedSet)?;
     let (mut added, mut changed) = (0, 0);
     // What members have after the pairs so far; a later pair sees the ones before.

@@ -183,7 +183,7 @@ impl<'a> Limit<'a> {
 }
 
 /// Reads a score or a weight: any float but NaN, whose magnitude 64 bits can hold.
-pub(super) fn parse_float(text: &[u8]) -> Option<f64> {
+pub(in crate::command) fn parse_float(text: &[u8]) -> Option<f64> {
     if text.len() > SCORE_BYTES_MAX {
         return None;
     }
