@@ -1,6 +1,5 @@
 //! What a node knows of one client connection.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ pub(super) struct Session {
     /// Whether a command of this turn may have written: its replies must not leave before the log has it.
     pub(super) wrote_in_turn: bool,
     /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
-    written: BTreeMap<PartitionId, u64>,
+    written: Written,
 }
 
 /// Whether replies are sent (`CLIENT REPLY`).
@@ -87,7 +86,7 @@ impl Session {
             reply: ReplyMode::On,
             last_command: "",
             wrote_in_turn: false,
-            written: BTreeMap::new(),
+            written: Written::default(),
         }
     }
 
@@ -129,7 +128,7 @@ impl Session {
             .of(self.node.incarnation)
             .and_then(|numbers| numbers.max());
         if let Some(newest) = newest {
-            self.written.insert(partition, newest);
+            self.written.note(partition, newest);
         }
     }
 
@@ -148,7 +147,7 @@ impl Session {
         let trail = self.caller.trail.borrow();
         self.written
             .iter()
-            .map(|(partition, newest)| (*partition, upto(*newest)))
+            .map(|(partition, newest)| (partition, upto(newest)))
             .chain(trail.written(self.node.incarnation))
             .collect()
     }
@@ -157,5 +156,25 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         pubsub::end_all(self);
+    }
+}
+
+/// A number per partition, by place: noted with each write. Takes no room before the first.
+#[derive(Default)]
+struct Written(Vec<u64>);
+
+impl Written {
+    fn note(&mut self, partition: PartitionId, newest: u64) {
+        let at = usize::from(partition.0);
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        self.0[at] = newest;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (PartitionId, u64)> {
+        let numbers = (0..).map(PartitionId).zip(self.0.iter().copied());
+        // Dots count from 1.
+        numbers.filter(|(_, newest)| *newest > 0)
     }
 }

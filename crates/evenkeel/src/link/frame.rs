@@ -19,8 +19,8 @@ pub(crate) enum Kind {
     Ping = 4,
     /// I am.
     Pong = 5,
-    /// A frame of a partition.
-    Partition = 6,
+    /// Frames of partitions, each behind its length.
+    Partitions = 6,
     /// A request to another node: a command, or its contexts.
     Request = 7,
     /// The answer.
@@ -39,7 +39,7 @@ impl Kind {
             3 => Self::Refused,
             4 => Self::Ping,
             5 => Self::Pong,
-            6 => Self::Partition,
+            6 => Self::Partitions,
             7 => Self::Request,
             8 => Self::Answer,
             9 => Self::Publish,
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_frame_arrives_as_it_was_sent_whatever_the_pieces() {
         let mut sent = Vec::new();
-        put(&mut sent, Kind::Partition, b"hello");
+        put(&mut sent, Kind::Partitions, b"hello");
         put(&mut sent, Kind::Ping, b"");
         let mut input = BytesMut::new();
         let mut got = Vec::new();
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(
             got,
             [
-                (Kind::Partition, Bytes::from_static(b"hello")),
+                (Kind::Partitions, Bytes::from_static(b"hello")),
                 (Kind::Ping, Bytes::new())
             ]
         );
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_changed_byte_ends_the_link() {
         let mut sent = Vec::new();
-        put(&mut sent, Kind::Partition, b"hello");
+        put(&mut sent, Kind::Partitions, b"hello");
         for at in 4..sent.len() {
             let mut changed = sent.clone();
             changed[at] ^= 1;

@@ -93,7 +93,7 @@ async fn receive(
             }
             match kind {
                 Kind::Ping => frame::put(&mut pong, Kind::Pong, answers),
-                Kind::Partition => node.partition_frame(peer, body)?,
+                Kind::Partitions => node.partition_frames(peer, body)?,
                 Kind::Request => node.request_arrived(peer, body),
                 Kind::Answer => node.answer_arrived(body),
                 Kind::Publish => client::published(node, &body),

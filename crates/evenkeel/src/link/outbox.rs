@@ -76,27 +76,13 @@ impl Outbox {
 
     /// Queues a frame; tells whether it was taken.
     pub(crate) fn push(&self, kind: Kind, body: &[u8], fault: Fault) -> bool {
-        self.push_all(kind, std::iter::once(body), fault)
-    }
-
-    /// Queues frames of one turn; tells whether all were taken.
-    pub(crate) fn push_all<'a>(
-        &self,
-        kind: Kind,
-        bodies: impl Iterator<Item = &'a [u8]>,
-        fault: Fault,
-    ) -> bool {
         let mut queue = self.queue.lock();
-        let mut all = true;
-        for body in bodies {
-            all &= self.put(&mut queue, kind, body, fault);
-        }
-        let wakes = !queue.ready.is_empty() || !queue.delayed.is_empty();
+        let taken = self.put(&mut queue, kind, body, fault);
         drop(queue);
-        if wakes {
+        if taken {
             self.wake.notify_one();
         }
-        all
+        taken
     }
 
     fn put(&self, queue: &mut Queue, kind: Kind, body: &[u8], fault: Fault) -> bool {

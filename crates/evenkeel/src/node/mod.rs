@@ -22,13 +22,15 @@ pub(crate) use ticker::{hear_durable, tick};
 pub(crate) use topology::Topology;
 pub(crate) use wal::{Note, Refusal};
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use evenkeel_core::causality::Context;
 use evenkeel_core::id::{ActorId, NodeId, PartitionId, Ticket};
 use evenkeel_core::observation::Observation;
@@ -61,12 +63,27 @@ pub(crate) struct Node {
     pub(crate) wal: wal::Wal,
     /// By partition number; `None` where this node holds no replica.
     partitions: Vec<Option<Held>>,
+    schedule: ticker::Schedule,
     announced: Mutex<BTreeMap<NodeId, Announce>>,
     waiting: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
     asked: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Bytes>)>>,
     next_id: AtomicU64,
     pub(crate) started: Instant,
     pub(crate) stop: watch::Sender<bool>,
+}
+
+thread_local! {
+    /// What the clocks showed when the turn that this thread is in began: a thread serves one node.
+    static TURN: Cell<Option<Now>> = const { Cell::new(None) };
+}
+
+/// A turn that this thread is in, until it is dropped. Not for `await`: other turns come between.
+pub(crate) struct Turn(PhantomData<*const ()>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TURN.set(None);
+    }
 }
 
 /// A partition that is held here.
@@ -99,8 +116,18 @@ impl Held {
 }
 
 impl Node {
-    /// Both clocks, now.
+    /// Both clocks: now, or at the beginning of the turn.
     pub(crate) fn now(&self) -> Now {
+        TURN.get().unwrap_or_else(|| self.read_clocks())
+    }
+
+    /// Begins a turn of this thread: the clocks are read once for all of it.
+    pub(crate) fn turn(&self) -> Turn {
+        TURN.set(Some(self.read_clocks()));
+        Turn(PhantomData)
+    }
+
+    fn read_clocks(&self) -> Now {
         let since = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         // A start below zero lies before every deadline: the monotonic clock begins at one second.
         let instant = evenkeel_core::time::Instant(since + 1_000_000);
@@ -154,7 +181,14 @@ impl Node {
             }
         }
         let due = partition.deadline().map_or(u64::MAX, |due| due.0);
-        held.due.store(due, Ordering::Relaxed);
+        // Written under the lock alone.
+        let before = held.due.load(Ordering::Relaxed);
+        if due != before {
+            held.due.store(due, Ordering::Relaxed);
+            if due < before {
+                self.schedule.hasten(due);
+            }
+        }
         result
     }
 
@@ -168,6 +202,7 @@ impl Node {
                 partition.handle(now, Input::Tick, effects);
             });
         }
+        self.schedule.note(held.due.load(Ordering::Relaxed));
     }
 
     fn hand_on(&self, id: PartitionId, effects: &mut Vec<Effect>) {
@@ -175,7 +210,7 @@ impl Node {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist { record, dots } => staging.record(id, &record, &dots),
-                Effect::Send { to, frame } => staging.send(to, frame),
+                Effect::Send { to, frame } => staging.send(to, &frame),
                 Effect::Reply { ticket, reply } => {
                     if let Some(waiting) = self.waiting.lock().remove(&ticket) {
                         // Whoever waited may be gone; the reply is then of no use.
@@ -220,14 +255,9 @@ impl Node {
         Ok(flushed.generation)
     }
 
-    pub(crate) fn send_all(&self, sends: &[(NodeId, Bytes)]) {
-        if sends.is_empty() {
-            return;
-        }
-        for (peer, outbox) in &self.outboxes {
-            let frames = sends.iter().filter(|send| send.0 == *peer);
-            let frames = frames.map(|send| &send.1[..]);
-            outbox.push_all(Kind::Partition, frames, self.faults.of(*peer));
+    pub(crate) fn send_all(&self, sends: &wal::Sends) {
+        for (peer, group) in sends {
+            self.push(*peer, Kind::Partitions, group);
         }
     }
 
@@ -291,8 +321,23 @@ impl Node {
         }
     }
 
+    /// Frames of a peer for partitions, each behind its length: as they were gathered in [`wal::Sends`].
+    pub(crate) fn partition_frames(&self, from: NodeId, mut group: Bytes) -> io::Result<()> {
+        let _turn = self.turn();
+        while !group.is_empty() {
+            let cut = || io::Error::new(io::ErrorKind::InvalidData, "a group of frames is cut off");
+            let len = group.try_get_u32_le().map_err(|_| cut())?;
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            if len > group.len() {
+                return Err(cut());
+            }
+            self.partition_frame(from, group.split_to(len))?;
+        }
+        Ok(())
+    }
+
     /// A peer's frame for a partition.
-    pub(crate) fn partition_frame(&self, from: NodeId, frame: Bytes) -> io::Result<()> {
+    fn partition_frame(&self, from: NodeId, frame: Bytes) -> io::Result<()> {
         let head = evenkeel_core::wire::head(&frame).map_err(io::Error::other)?;
         let known = usize::from(head.partition.0) < self.partitions.len();
         if known && self.wal.refusal().is_none() {

@@ -123,6 +123,7 @@ pub(crate) fn open(
         faults: crate::link::fault::Faults::default(),
         wal,
         partitions: Vec::new(),
+        schedule: super::ticker::Schedule::default(),
         announced: Mutex::default(),
         waiting: Mutex::default(),
         asked: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use evenkeel_core::causality::Context;
@@ -9,35 +10,65 @@ use evenkeel_core::command::Keyspace;
 use evenkeel_core::id::PartitionId;
 use evenkeel_core::partition::Input;
 use evenkeel_store::log::Durable;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Node;
 use super::wal::Note;
 
-/// How often deadlines are looked at: how late a time-out can be.
+/// Deadlines are not looked at more often than this: how late a time-out can be.
 const TICK: Duration = Duration::from_millis(5);
-/// Every so many ticks the home looks for keys whose deadline and grace have passed.
-const EXPIRY_TICKS: u32 = 40;
+/// How often the home looks for keys whose deadline and grace have passed.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(200);
 /// Keys that one look removes per partition at most: the rest waits for the next look.
 const EXPIRED_MAX: usize = 100;
 
+/// When the earliest deadline of a partition is, so that an idle node sleeps until then.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    /// Never later than the earliest deadline.
+    next: AtomicU64,
+    /// It has become earlier.
+    moved: Notify,
+}
+
+impl Schedule {
+    /// A partition has this deadline; whoever waits for the earliest looks at it afterwards.
+    pub(super) fn note(&self, due: u64) {
+        self.next.fetch_min(due, Ordering::Relaxed);
+    }
+
+    /// A partition has an earlier deadline than before.
+    pub(super) fn hasten(&self, due: u64) {
+        if self.next.fetch_min(due, Ordering::Relaxed) > due {
+            self.moved.notify_one();
+        }
+    }
+}
+
 /// Runs whatever is due, as long as the node runs.
 pub(crate) async fn tick(node: Arc<Node>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let held: Vec<PartitionId> = node.held().collect();
-    let mut ticks = 0u32;
+    let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
+    expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        interval.tick().await;
-        ticks = ticks.wrapping_add(1);
         let now = node.now();
+        // What becomes earlier while the partitions are looked at must not be lost.
+        node.schedule.next.store(u64::MAX, Ordering::Relaxed);
         for id in &held {
             node.with_if_due(*id, now);
         }
-        if ticks.is_multiple_of(EXPIRY_TICKS) && node.wal.refusal().is_none() {
-            expire(&node, &held);
-        }
         node.end_turn();
+        tokio::time::sleep(TICK).await;
+        let next = node.schedule.next.load(Ordering::Relaxed);
+        let left = Duration::from_micros(next.saturating_sub(node.now().instant.0));
+        tokio::select! {
+            biased;
+            _ = expiry.tick() => if node.wal.refusal().is_none() {
+                expire(&node, &held);
+            },
+            () = node.schedule.moved.notified() => {}
+            () = tokio::time::sleep(left) => {}
+        }
     }
 }
 

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::Bytes;
 use evenkeel_core::causality::{Context, DotRun};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_store::disk::FileDisk;
@@ -24,8 +23,15 @@ struct Staged {
     /// Records, each behind its length in 4 bytes.
     records: Vec<u8>,
     dots: Vec<(PartitionId, DotRun)>,
-    sends: Vec<(NodeId, Bytes)>,
+    sends: Sends,
 }
+
+/// Frames of partitions on their way to peers, gathered: per peer in order, in groups that each hold frames behind
+/// their lengths in 4 bytes. One checksum and one look at the link per group.
+pub(crate) type Sends = Vec<(NodeId, Vec<u8>)>;
+
+/// A group takes no more frames when it has grown to this; a larger frame is a group of its own.
+const GROUP_BYTES_MAX: usize = 256 << 10;
 
 /// The staging area, held while the effects of one input go there.
 pub(crate) struct Staging<'a>(MutexGuard<'a, Staged>);
@@ -33,16 +39,29 @@ pub(crate) struct Staging<'a>(MutexGuard<'a, Staged>);
 impl Staging<'_> {
     /// Stages a record.
     pub(crate) fn record(&mut self, partition: PartitionId, record: &[u8], dots: &Context) {
-        let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
-        self.0.records.extend_from_slice(&len.to_le_bytes());
-        self.0.records.extend_from_slice(record);
+        put_behind_length(&mut self.0.records, record);
         self.0.dots.extend(dots.runs().map(|run| (partition, run)));
     }
 
     /// Stages a frame for a peer.
-    pub(crate) fn send(&mut self, to: NodeId, frame: Bytes) {
-        self.0.sends.push((to, frame));
+    pub(crate) fn send(&mut self, to: NodeId, frame: &[u8]) {
+        let sends = &mut self.0.sends;
+        let newest = sends.iter_mut().rfind(|group| group.0 == to);
+        match newest.filter(|group| group.1.len() + frame.len() <= GROUP_BYTES_MAX) {
+            Some(group) => put_behind_length(&mut group.1, frame),
+            None => {
+                let mut group = Vec::new();
+                put_behind_length(&mut group, frame);
+                sends.push((to, group));
+            }
+        }
     }
+}
+
+fn put_behind_length(out: &mut Vec<u8>, bytes: &[u8]) {
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(bytes);
 }
 
 /// A staging buffer that has grown over this is not kept for the next turn.
@@ -53,7 +72,7 @@ const SPARE_BYTES_MAX: usize = 1 << 20;
 pub(crate) struct Note {
     pub(crate) dots: Arc<Vec<(PartitionId, DotRun)>>,
     /// Frames that waited for the fsync.
-    pub(crate) sends: Vec<(NodeId, Bytes)>,
+    pub(crate) sends: Sends,
 }
 
 /// Hears from the sync thread and hands on to the executor.
@@ -178,8 +197,8 @@ impl Wal {
         } = staged;
         let dots = Arc::new(dots);
         let (held, sends) = match self.policy {
-            SyncPolicy::Always => (sends, Vec::new()),
-            SyncPolicy::EverySecond | SyncPolicy::Never => (Vec::new(), sends),
+            SyncPolicy::Always => (sends, Sends::new()),
+            SyncPolicy::EverySecond | SyncPolicy::Never => (Sends::new(), sends),
         };
         let note = Note {
             dots: Arc::clone(&dots),
@@ -295,7 +314,7 @@ pub(crate) struct Flushed {
     /// The fsync that will cover everything staged before; 0 when nothing was ever appended.
     pub(crate) generation: u64,
     /// Frames that may go out now.
-    pub(crate) sends: Vec<(NodeId, Bytes)>,
+    pub(crate) sends: Sends,
 }
 
 /// The records of one appended turn.
