@@ -7,12 +7,12 @@ use std::borrow::Cow;
 
 use super::number::{Sum, parse_float, parse_integer};
 use crate::time::WallMs;
-use crate::types::{Cell, Chain, Deadline, Total, Version};
+use crate::types::{CellRef, Chain, Deadline, Total, VersionRef};
 
 /// What of a cell is visible.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content<'a> {
-    winner: Option<&'a Version>,
+    winner: Option<VersionRef<'a>>,
     integers: Option<i128>,
     floats: Option<Sum>,
 }
@@ -26,12 +26,12 @@ enum Value<'a> {
 
 impl<'a> Content<'a> {
     /// What a cell shows; `judged_at` is there when the deadlines count that its versions and chains carry.
-    pub(super) fn of(cell: &'a Cell, judged_at: Option<WallMs>) -> Option<Self> {
-        let winner = match (cell.versions(), judged_at) {
-            ([only], None) => Some(only),
-            (_, None) => cell.winner(),
-            (versions, Some(at)) => versions
-                .iter()
+    pub(super) fn of(cell: impl Into<CellRef<'a>>, judged_at: Option<WallMs>) -> Option<Self> {
+        let cell = cell.into();
+        let winner = match judged_at {
+            None => cell.winner(),
+            Some(at) => cell
+                .versions()
                 .filter(|version| !version.deadline.has_passed(at))
                 .max_by_key(|version| (version.hlc, version.dot)),
         };
@@ -57,7 +57,7 @@ impl<'a> Content<'a> {
     }
 
     fn value(&self) -> Value<'a> {
-        let stored = self.winner.map(|version| &*version.value);
+        let stored = self.winner.map(|version| version.value);
         if let (None, None, Some(bytes)) = (self.integers, self.floats, stored) {
             return Value::Bytes(bytes);
         }
@@ -114,18 +114,19 @@ impl<'a> Content<'a> {
 }
 
 /// The chains that add to what is shown.
-fn visible_chains(cell: &Cell, judged_at: Option<WallMs>) -> impl Iterator<Item = &Chain> {
+fn visible_chains(cell: CellRef<'_>, judged_at: Option<WallMs>) -> impl Iterator<Item = &Chain> {
     cell.chains().iter().filter(move |chain| {
         !chain.is_dead() && judged_at.is_none_or(|at| !chain.deadline.has_passed(at))
     })
 }
 
 /// Whether a reader sees anything of a cell.
-pub(super) fn is_visible(cell: &Cell, judged_at: Option<WallMs>) -> bool {
+pub(super) fn is_visible<'a>(cell: impl Into<CellRef<'a>>, judged_at: Option<WallMs>) -> bool {
+    let cell = cell.into();
     match judged_at {
         None => cell.is_live(),
         Some(at) => {
-            let mut versions = cell.versions().iter();
+            let mut versions = cell.versions();
             versions.any(|version| !version.deadline.has_passed(at))
                 || visible_chains(cell, judged_at).next().is_some()
         }
@@ -133,8 +134,12 @@ pub(super) fn is_visible(cell: &Cell, judged_at: Option<WallMs>) -> bool {
 }
 
 /// The latest deadline that the visible part of a cell carries.
-pub(super) fn latest_carried(cell: &Cell, judged_at: Option<WallMs>) -> Option<Deadline> {
-    let versions = cell.versions().iter().map(|version| version.deadline);
+pub(super) fn latest_carried<'a>(
+    cell: impl Into<CellRef<'a>>,
+    judged_at: Option<WallMs>,
+) -> Option<Deadline> {
+    let cell = cell.into();
+    let versions = cell.versions().map(|version| version.deadline);
     let chains = visible_chains(cell, judged_at).map(|chain| chain.deadline);
     let visible = |deadline: &Deadline| judged_at.is_none_or(|at| !deadline.has_passed(at));
     versions.chain(chains).filter(visible).max()

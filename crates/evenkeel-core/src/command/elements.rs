@@ -107,7 +107,7 @@ pub(super) fn scan_elements(
             && let Some(cell) = view.cell(kind, field)
         {
             found.push(Reply::bulk(field.to_vec()));
-            found.extend(value(view, cell));
+            found.extend(value(view, &cell.to_cell()));
         }
     }
     Ok(answer(next.unwrap_or(0), found))

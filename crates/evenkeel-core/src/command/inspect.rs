@@ -6,7 +6,9 @@ use super::keyspace::Keyspace;
 use super::view::type_name;
 use crate::causality::{Context, Dot, Hlc};
 use crate::time::WallMs;
-use crate::types::{Cell, CellId, ChainId, Deadline, Field, Kind, Score, Total, Value, Version};
+use crate::types::{
+    CellId, CellRef, ChainId, Deadline, Field, Kind, Score, Total, Value, VersionRef,
+};
 
 /// Cells that one inspection shows. More: their number is told; ask by field.
 const INSPECT_CELLS_MAX: usize = 64;
@@ -140,7 +142,9 @@ impl Keyspace<'_> {
             inspected.overlay = self.replica().overlay(&id);
             inspected.shown = match kind {
                 Kind::Deadline => cell.latest_deadline().map(Deadline::to_value),
-                Kind::SortedSet if visible => Score::of(cell, view.judged_at()).map(score_text),
+                Kind::SortedSet if visible => {
+                    Score::of(&cell.to_cell(), view.judged_at()).map(score_text)
+                }
                 _ if visible => view.content_of(cell).map(|content| content.text().into()),
                 _ => None,
             };
@@ -154,16 +158,20 @@ impl Keyspace<'_> {
 }
 
 /// A cell, whether it is shown or not.
-pub(super) fn inspect_cell(id: &CellId, cell: &Cell, judged_at: Option<WallMs>) -> InspectedCell {
+pub(super) fn inspect_cell(
+    id: &CellId,
+    cell: CellRef<'_>,
+    judged_at: Option<WallMs>,
+) -> InspectedCell {
     let kind = id.name.kind;
     let (winner, why) = choose(kind, cell, judged_at);
-    let versions = cell.versions().iter().map(|version| InspectedVersion {
+    let versions = cell.versions().map(|version| InspectedVersion {
         dot: version.dot,
         hlc: version.hlc,
         deadline: version.deadline,
         value: match kind {
-            Kind::SortedSet => score_text(Score::from_value(&version.value)),
-            _ => version.value.clone(),
+            Kind::SortedSet => score_text(Score::from_value(version.value)),
+            _ => version.value.into(),
         },
     });
     let chains = cell.chains().iter().map(|chain| InspectedChain {
@@ -191,17 +199,18 @@ fn score_text(score: Score) -> Value {
 }
 
 /// The version shown, and why, were the cell's kind what the key shows.
-fn choose(kind: Kind, cell: &Cell, judged_at: Option<WallMs>) -> (Option<Dot>, Why) {
-    let shown = |version: &&Version| judged_at.is_none_or(|at| !version.deadline.has_passed(at));
-    let rivals: Vec<&Version> = cell.versions().iter().filter(shown).collect();
+fn choose(kind: Kind, cell: CellRef<'_>, judged_at: Option<WallMs>) -> (Option<Dot>, Why) {
+    let shown =
+        |version: &VersionRef<'_>| judged_at.is_none_or(|at| !version.deadline.has_passed(at));
+    let rivals: Vec<VersionRef<'_>> = cell.versions().filter(shown).collect();
     let newest = rivals
         .iter()
         .max_by_key(|version| (version.hlc, version.dot));
     let latest = rivals
         .iter()
-        .max_by_key(|version| (Deadline::from_value(&version.value), version.dot));
+        .max_by_key(|version| (Deadline::from_value(version.value), version.dot));
     let (Some(newest), Some(latest)) = (newest, latest) else {
-        let why = if cell.versions().is_empty() {
+        let why = if cell.versions().next().is_none() {
             Why::NoVersion
         } else {
             Why::Hidden

@@ -19,7 +19,7 @@ impl Keyspace<'_> {
             Some(field) => field == *name && *kind != Kind::Deadline,
             None => {
                 let hidden = *kind != Kind::Deadline && view.kind() != Some(*kind);
-                *kind == Kind::String || hidden || cell.versions().len() > 1
+                *kind == Kind::String || hidden || cell.versions().count() > 1
             }
         });
         let inspected = asked.take(CELLS_MAX).map(|(kind, name, cell)| {

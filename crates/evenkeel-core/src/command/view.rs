@@ -14,7 +14,7 @@ use crate::causality::Hlc;
 use crate::id::ActorId;
 use crate::partition::{KeyCells, Ranking, Write};
 use crate::time::WallMs;
-use crate::types::{Cell, CellId, Deadline, Kind, Range, Score};
+use crate::types::{Cell, CellId, CellRef, Deadline, Kind, Range, Score};
 
 /// A key at one instant.
 #[derive(Clone, Copy, Debug)]
@@ -96,13 +96,13 @@ impl<'a> View<'a> {
         ))
     }
 
-    /// The visible cells of one kind, ascending by field; none when the key shows another type.
+    /// The visible cells of a kind with fields, ascending by field; none when the key shows another type.
     pub(super) fn cells(self, kind: Kind) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a Cell)> {
         let cells = self.cells.filter(|_| self.kind == Some(kind));
         cells
             .into_iter()
-            .flat_map(move |cells| cells.cells(kind))
-            .filter(move |(_, cell)| is_visible(cell, self.judged_at))
+            .flat_map(move |cells| cells.fields(kind))
+            .filter(move |(_, cell)| is_visible(*cell, self.judged_at))
     }
 
     /// How many cells of one kind are visible. Counts them only where carried deadlines hide some.
@@ -125,13 +125,14 @@ impl<'a> View<'a> {
     }
 
     /// What a visible cell shows.
-    pub(super) fn content_of(self, cell: &'a Cell) -> Option<Content<'a>> {
+    pub(super) fn content_of(self, cell: impl Into<CellRef<'a>>) -> Option<Content<'a>> {
         Content::of(cell, self.judged_at)
     }
 
     /// The score of a sorted set's member.
     pub(super) fn score(self, member: &[u8]) -> Option<Score> {
-        Score::of(self.cell(Kind::SortedSet, member)?, self.judged_at)
+        let cell = self.cell(Kind::SortedSet, member)?.to_cell();
+        Score::of(&cell, self.judged_at)
     }
 
     /// The visible members of a sorted set in order. Sorts them only where carried deadlines hide some.
@@ -149,7 +150,7 @@ impl<'a> View<'a> {
     }
 
     /// A cell of one kind, visible or not; none when the key shows another type.
-    pub(super) fn cell(self, kind: Kind, field: &[u8]) -> Option<&'a Cell> {
+    pub(super) fn cell(self, kind: Kind, field: &[u8]) -> Option<CellRef<'a>> {
         self.cells
             .filter(|_| self.kind == Some(kind))?
             .cell(kind, field)
@@ -290,11 +291,10 @@ fn clear_kind(key: &[u8], kind: Kind) -> Write {
     }
 }
 
-fn newest_stamp(cell: &Cell, judged_at: Option<WallMs>) -> Option<(Hlc, ActorId)> {
+fn newest_stamp(cell: CellRef<'_>, judged_at: Option<WallMs>) -> Option<(Hlc, ActorId)> {
     let visible = |deadline: Deadline| judged_at.is_none_or(|at| !deadline.has_passed(at));
     let versions = cell
         .versions()
-        .iter()
         .filter(|version| visible(version.deadline))
         .map(|version| (version.hlc, version.dot.actor));
     let chains = cell

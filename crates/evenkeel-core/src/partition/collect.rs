@@ -6,7 +6,7 @@ use crate::causality::Context;
 use crate::limits::COLLECT_INTERVAL;
 use crate::observation::Observation;
 use crate::time::Now;
-use crate::types::{CellId, Chain};
+use crate::types::{CellId, CellRef, Chain};
 
 impl Partition {
     /// Something has become durable here or elsewhere, so there may be something to collect.
@@ -51,7 +51,7 @@ impl Partition {
             let done: Vec<_> = self
                 .replica
                 .cell(&id)
-                .map_or(&[][..], |cell| cell.chains())
+                .map_or(&[][..], CellRef::chains)
                 .iter()
                 .filter(|chain| chain.is_dead() && self.is_collectable(chain))
                 .map(|chain| chain.id)

@@ -96,7 +96,8 @@ fn winner(kind: Kind, cell: &Cell) -> Option<&Version> {
 fn types_met(key: &Key, cells: KeyCells<'_>) -> Option<Conflict> {
     let newest = |kind: Kind| {
         let rivals = cells.cells(kind);
-        let rivals = rivals.filter_map(move |(field, cell)| newest_of(kind, field, cell));
+        let rivals =
+            rivals.filter_map(move |(field, cell)| newest_of(kind, field, &cell.to_cell()));
         rivals.max_by_key(stamp)
     };
     let mut newest: Vec<Rival> = cells.live_kinds().filter_map(newest).collect();

@@ -12,7 +12,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::ranking::Ranking;
 use crate::causality::Dot;
 use crate::types::{
-    Cell, CellId, CellName, Chain, ChainId, Deadline, Field, Key, Kind, Score, Total,
+    Cell, CellId, CellName, CellRef, ChainId, Deadline, Field, Key, Kind, Score, Total, Version,
+    VersionRef,
 };
 
 /// The cells of one key. Most keys have one cell and pay for no map.
@@ -101,7 +102,7 @@ impl Marks {
 
     pub(super) fn of(id: &CellId, cell: &Cell) -> Self {
         Self {
-            digest: cell_digest(&id.key, (id.name.kind, &id.name.field), cell),
+            digest: cell_digest(&id.key, (id.name.kind, &id.name.field), cell.into()),
             overlaid: cell.pre().is_some(),
             residue: cell.chains().iter().any(|chain| chain.is_dead()),
             intricate: !cell.chains().is_empty() || cell.pre().is_some(),
@@ -145,6 +146,11 @@ impl Entry {
         }
     }
 
+    /// The entry of a string with one version.
+    pub(super) fn plain(version: VersionRef<'_>) -> Self {
+        Self::String(version.to_version().into())
+    }
+
     /// The only cell; nothing of a collection, whatever its size.
     fn single(&self) -> Option<(Kind, &[u8], &Cell)> {
         match self {
@@ -162,22 +168,20 @@ impl Entry {
         }
     }
 
-    pub(super) fn facts(&self) -> Facts {
-        let cells = KeyCells(self);
-        let live = cells.is_live();
-        let carried = if live {
-            cells.carried()
-        } else {
-            Deadline::NEVER
-        };
-        Facts {
-            live,
-            due: cells.deadline().unwrap_or(carried),
+    /// The version of a string that has one and nothing else.
+    pub(super) const fn only(&self) -> Option<&Version> {
+        match self {
+            Self::String(cell) => cell.only(),
+            Self::One(_) | Self::Many(_) => None,
         }
     }
 
+    pub(super) fn facts(&self) -> Facts {
+        KeyCells::of(self).facts()
+    }
+
     /// Every cell, ascending by name.
-    pub(super) fn cells(&self) -> impl Iterator<Item = (Kind, &[u8], &Cell)> {
+    fn cells(&self) -> impl Iterator<Item = (Kind, &[u8], &Cell)> {
         let many = match self {
             Self::Many(collection) => Some(collection.cells()),
             Self::String(_) | Self::One(_) => None,
@@ -185,7 +189,7 @@ impl Entry {
         self.single().into_iter().chain(many.into_iter().flatten())
     }
 
-    pub(super) fn get(&self, kind: Kind, field: &[u8]) -> Option<&Cell> {
+    fn get(&self, kind: Kind, field: &[u8]) -> Option<&Cell> {
         match self {
             Self::String(cell) => (kind == Kind::String).then_some(cell),
             Self::One(one) => (one.0.kind == kind && *one.0.field == *field).then_some(&one.1),
@@ -207,7 +211,7 @@ impl Entry {
     }
 
     /// Whether it holds nothing but versions.
-    pub(super) fn is_plain(&self) -> bool {
+    fn has_versions_alone(&self) -> bool {
         let plain = |cell: &Cell| cell.chains().is_empty() && cell.pre().is_none();
         match self {
             Self::String(cell) => plain(cell),
@@ -216,10 +220,10 @@ impl Entry {
         }
     }
 
-    pub(super) fn digest(&self, key: &[u8]) -> u128 {
+    fn digest(&self, key: &[u8]) -> u128 {
         match self {
-            Self::String(cell) => cell_digest(key, (Kind::String, b""), cell),
-            Self::One(one) => cell_digest(key, (one.0.kind, &one.0.field), &one.1),
+            Self::String(cell) => cell_digest(key, (Kind::String, b""), cell.into()),
+            Self::One(one) => cell_digest(key, (one.0.kind, &one.0.field), (&one.1).into()),
             Self::Many(collection) => collection.digest,
         }
     }
@@ -258,7 +262,7 @@ impl Entry {
         let Self::Many(_) = self else {
             return false;
         };
-        let cells = KeyCells(self);
+        let cells = KeyCells::of(self);
         kind != Kind::Deadline
             && cells.live(kind) == 1
             && cells.live_kinds().any(|other| other != kind)
@@ -420,66 +424,101 @@ impl Collection {
 
 /// The cells of one key, to read.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyCells<'a>(pub(super) &'a Entry);
+pub struct KeyCells<'a>(State<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum State<'a> {
+    /// A string with this version and nothing else.
+    Plain(VersionRef<'a>),
+    Entry(&'a Entry),
+}
 
 impl<'a> KeyCells<'a> {
+    pub(super) const fn of(entry: &'a Entry) -> Self {
+        Self(State::Entry(entry))
+    }
+
+    pub(super) const fn plain(version: VersionRef<'a>) -> Self {
+        Self(State::Plain(version))
+    }
+
+    const fn entry(self) -> Option<&'a Entry> {
+        match self.0 {
+            State::Plain(_) => None,
+            State::Entry(entry) => Some(entry),
+        }
+    }
+
     /// One cell, if anything is held of it.
     #[must_use]
-    pub fn cell(self, kind: Kind, field: &[u8]) -> Option<&'a Cell> {
-        self.0.get(kind, field)
+    pub fn cell(self, kind: Kind, field: &[u8]) -> Option<CellRef<'a>> {
+        match self.0 {
+            State::Plain(version) => (kind == Kind::String).then_some(CellRef::Only(version)),
+            State::Entry(entry) => entry.get(kind, field).map(CellRef::Cell),
+        }
+    }
+
+    /// The cells of a kind with fields, ascending by field.
+    pub fn fields(self, kind: Kind) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a Cell)> {
+        debug_assert!(kind.has_fields(), "the other kinds have one cell");
+        let (one, part) = match self.entry() {
+            Some(Entry::Many(collection)) => (None, collection.part(kind)),
+            Some(Entry::One(one)) if one.0.kind == kind => (Some(&**one), None),
+            _ => (None, None),
+        };
+        let one = one.into_iter().map(|one| (&*one.0.field, &one.1));
+        let part = part.into_iter().flat_map(|part| part.cells.iter());
+        one.chain(part.map(|(field, cell)| (&**field, cell)))
     }
 
     /// The cells of one kind, ascending by field.
-    pub fn cells(self, kind: Kind) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a Cell)> {
-        let (inline, part) = match self.0 {
-            Entry::Many(collection) if kind.has_fields() => {
-                let part = collection.part(kind).into_iter();
-                (None, Some(part.flat_map(|part| part.cells.iter())))
-            }
-            Entry::Many(_) => (self.0.get(kind, b"").map(|cell| (&b""[..], cell)), None),
-            entry => {
-                let single = entry.single().filter(|single| single.0 == kind);
-                (single.map(|(_, field, cell)| (field, cell)), None)
-            }
+    pub fn cells(self, kind: Kind) -> impl Iterator<Item = (&'a [u8], CellRef<'a>)> {
+        let (one, many) = if kind.has_fields() {
+            (None, Some(self.fields(kind)))
+        } else {
+            (self.cell(kind, b"").map(|cell| (&b""[..], cell)), None)
         };
-        let part = part.into_iter().flatten();
-        inline
-            .into_iter()
-            .chain(part.map(|(field, cell)| (&**field, cell)))
+        let many = many.into_iter().flatten();
+        one.into_iter()
+            .chain(many.map(|(field, cell)| (field, cell.into())))
     }
 
     /// Every cell, ascending by name.
-    pub fn all(self) -> impl Iterator<Item = (Kind, &'a [u8], &'a Cell)> {
-        self.0.cells()
+    pub fn all(self) -> impl Iterator<Item = (Kind, &'a [u8], CellRef<'a>)> {
+        let (plain, entry) = match self.0 {
+            State::Plain(version) => (Some((Kind::String, &b""[..], CellRef::Only(version))), None),
+            State::Entry(entry) => (None, Some(entry.cells())),
+        };
+        let entry = entry.into_iter().flatten();
+        plain
+            .into_iter()
+            .chain(entry.map(|(kind, field, cell)| (kind, field, cell.into())))
     }
 
     /// How many cells of one kind live. Counted as they change, not when asked.
     #[must_use]
     pub fn live(self, kind: Kind) -> usize {
-        match self.0 {
-            Entry::Many(collection) if kind.has_fields() => {
+        match self.entry() {
+            Some(Entry::Many(collection)) if kind.has_fields() => {
                 collection.part(kind).map_or(0, |part| part.live)
             }
-            Entry::Many(_) => usize::from(self.0.get(kind, b"").is_some_and(Cell::is_live)),
-            entry => {
-                let single = entry.single().filter(|single| single.0 == kind);
-                usize::from(single.is_some_and(|(.., cell)| cell.is_live()))
+            _ => {
+                let live = |(_, cell): &(&[u8], CellRef<'_>)| cell.is_live();
+                self.cells(kind).filter(live).count()
             }
         }
     }
 
     /// The kinds with live cells, ascending, the deadline register left out.
     pub fn live_kinds(self) -> impl Iterator<Item = Kind> {
-        let (one, many) = match self.0 {
-            Entry::String(_) => (Some(Kind::String), None),
-            Entry::One(one) => (Some(one.0.kind), None),
-            Entry::Many(collection) => (
-                Some(Kind::String),
-                Some(collection.parts.iter().map(|p| p.kind)),
-            ),
+        let (one, many) = match self.entry() {
+            None | Some(Entry::String(_)) => (Kind::String, None),
+            Some(Entry::One(one)) => (one.0.kind, None),
+            Some(Entry::Many(collection)) => (Kind::String, Some(&collection.parts)),
         };
-        one.into_iter()
-            .chain(many.into_iter().flatten())
+        let many = many.into_iter().flatten();
+        std::iter::once(one)
+            .chain(many.map(|part| part.kind))
             .filter(move |kind| *kind != Kind::Deadline && self.live(*kind) > 0)
     }
 
@@ -498,7 +537,7 @@ impl<'a> KeyCells<'a> {
     /// The live members of a sorted set in order, where several cells of it are held.
     #[must_use]
     pub fn ranking(self) -> Option<&'a Ranking> {
-        match self.0 {
+        match self.entry()? {
             Entry::Many(collection) => collection.part(Kind::SortedSet)?.ranking.as_deref(),
             Entry::String(_) | Entry::One(_) => None,
         }
@@ -508,10 +547,36 @@ impl<'a> KeyCells<'a> {
     #[must_use]
     pub fn carried(self) -> Deadline {
         match self.0 {
-            Entry::String(cell) => cell.earliest_carried(),
-            Entry::One(one) if one.0.kind == Kind::Deadline => Deadline::NEVER,
-            Entry::One(one) => one.1.earliest_carried(),
-            Entry::Many(collection) => collection.carried,
+            State::Plain(version) => version.deadline,
+            State::Entry(Entry::String(cell)) => cell.earliest_carried(),
+            State::Entry(Entry::One(one)) if one.0.kind == Kind::Deadline => Deadline::NEVER,
+            State::Entry(Entry::One(one)) => one.1.earliest_carried(),
+            State::Entry(Entry::Many(collection)) => collection.carried,
+        }
+    }
+
+    pub(super) fn facts(self) -> Facts {
+        let live = self.is_live();
+        let carried = if live {
+            self.carried()
+        } else {
+            Deadline::NEVER
+        };
+        Facts {
+            live,
+            due: self.deadline().unwrap_or(carried),
+        }
+    }
+
+    /// Whether it holds nothing but versions.
+    pub(super) fn has_versions_alone(self) -> bool {
+        self.entry().is_none_or(Entry::has_versions_alone)
+    }
+
+    pub(super) fn digest(self, key: &[u8]) -> u128 {
+        match self.0 {
+            State::Plain(version) => cell_digest(key, (Kind::String, b""), CellRef::Only(version)),
+            State::Entry(entry) => entry.digest(key),
         }
     }
 }
@@ -521,21 +586,20 @@ impl<'a> KeyCells<'a> {
 ///
 /// The sum over versions and chains of the hash of all that each one says, with texts taken in by their own hashes:
 /// this runs twice for each event and must copy no value.
-fn cell_digest(key: &[u8], (kind, field): (Kind, &[u8]), cell: &Cell) -> u128 {
-    let live = |chain: &&Chain| !chain.is_dead();
-    if cell.versions().is_empty() && !cell.chains().iter().any(|chain| live(&chain)) {
+fn cell_digest(key: &[u8], (kind, field): (Kind, &[u8]), cell: CellRef<'_>) -> u128 {
+    if !cell.is_live() {
         return 0;
     }
     let (key, kind, field) = (xxh3_64(key), u64::from(kind.code()), xxh3_64(field));
     let mut sum = 0u128;
     for version in cell.versions() {
         let Dot { actor, n } = version.dot;
-        let [low, high] = halves(xxh3_128(&version.value));
+        let [low, high] = halves(xxh3_128(version.value));
         let (hlc, deadline) = (version.hlc.0, version.deadline.0);
         let said = [key, kind, field, actor.0, n, hlc, deadline, low, high];
         sum = sum.wrapping_add(words_digest(said));
     }
-    for chain in cell.chains().iter().filter(live) {
+    for chain in cell.chains().iter().filter(|chain| !chain.is_dead()) {
         let ChainId { actor, birth } = chain.id;
         let (top, base) = (chain.top.n, chain.base.n);
         let [low, high] = halves(bits(chain.top.total));

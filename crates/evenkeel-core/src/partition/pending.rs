@@ -12,7 +12,7 @@ use crate::id::{NodeId, Ticket};
 use crate::limits::PENDING_MAX;
 use crate::message::{Message, Nonce, Unit};
 use crate::time::{Instant, Now};
-use crate::types::{Cell, CellId};
+use crate::types::{Cell, CellId, CellRef};
 use crate::wire::encode;
 
 /// A request that waits.
@@ -288,7 +288,8 @@ impl Partition {
         if !read.after.is_subset(&context) {
             return None;
         }
-        let mut cell = self.replica.cell(&read.cell).cloned().unwrap_or_default();
+        let held = self.replica.cell(&read.cell).map(CellRef::to_cell);
+        let mut cell = held.unwrap_or_default().into_owned();
         let mut known = Context::default();
         for (unit, theirs) in read.answers.values() {
             cell.join(

@@ -18,7 +18,9 @@ use crate::causality::{Context, Dot};
 use crate::event::{Inc, Op, Put, RangeDel, Rem};
 use crate::id::ActorId;
 use crate::message::{SnapshotChunk, Unit};
-use crate::types::{Cell, CellId, ChainId, Deadline, Key, Mark, Range, Reset, Version};
+use crate::types::{
+    Cell, CellId, CellRef, ChainId, Deadline, Key, Kind, Mark, Range, Reset, Version, VersionRef,
+};
 
 /// One replica's data, context, overlays and index.
 #[derive(Clone, Default, Debug)]
@@ -52,9 +54,10 @@ struct Sight<'a> {
 }
 
 impl Knowledge<'_> {
-    fn knows(&self, id: &CellId, cell: &Cell, dot: Dot) -> bool {
+    /// `pre` is the overlay of the cell.
+    fn knows(&self, id: &CellId, pre: Option<&Context>, dot: Dot) -> bool {
         self.context.contains(dot)
-            || cell.pre().is_some_and(|pre| pre.contains(dot))
+            || pre.is_some_and(|pre| pre.contains(dot))
             || self.masks.cover(id, dot)
     }
 
@@ -66,7 +69,7 @@ impl Knowledge<'_> {
     fn remove_observed(&self, id: &CellId, cell: &mut Cell, rem: &[Dot]) {
         for dot in rem {
             let gone = cell.remove_version(*dot)
-                || self.knows(id, cell, *dot)
+                || self.knows(id, cell.pre(), *dot)
                 || self.fences.is_void(*dot);
             if !gone && !self.switches.breaks(Bug::M2) {
                 cell.add_pre(&std::iter::once(*dot).collect());
@@ -83,7 +86,7 @@ impl Knowledge<'_> {
         rem: &[Dot],
         resets: &[Reset],
     ) {
-        if !(self.switches.breaks(Bug::M3) && self.knows(id, cell, dot)) {
+        if !(self.switches.breaks(Bug::M3) && self.knows(id, cell.pre(), dot)) {
             self.remove_observed(id, cell, rem);
         }
         for reset in resets {
@@ -95,7 +98,7 @@ impl Knowledge<'_> {
         let witness = Dot::new(reset.chain.actor, reset.upto.n);
         // Absent and known: it was dead here and already collected. Absent and unknown: residue, the increment
         // is still on its way.
-        if cell.chain(reset.chain).is_some() || !self.knows(id, cell, witness) {
+        if cell.chain(reset.chain).is_some() || !self.knows(id, cell.pre(), witness) {
             cell.change_chain(reset.chain, |chain| chain.apply_reset(reset.upto, by));
         }
         if self.switches.breaks(Bug::M9) {
@@ -136,7 +139,7 @@ impl Replica {
 
     /// The state of one cell, if anything is held of it.
     #[must_use]
-    pub fn cell(&self, id: &CellId) -> Option<&Cell> {
+    pub fn cell(&self, id: &CellId) -> Option<CellRef<'_>> {
         self.store.get(id)
     }
 
@@ -149,7 +152,7 @@ impl Replica {
     /// The digest of what one key shows to a reader: its part of [`Self::digest`].
     #[must_use]
     pub fn key_digest(&self, key: &[u8]) -> u128 {
-        self.store.key(key).map_or(0, |cells| cells.0.digest(key))
+        self.store.key(key).map_or(0, |cells| cells.digest(key))
     }
 
     /// Every key of which anything is held, in no order that means anything.
@@ -175,7 +178,7 @@ impl Replica {
     }
 
     /// Every cell of which anything is held, ascending.
-    pub fn cells(&self) -> impl Iterator<Item = (CellId, &Cell)> {
+    pub fn cells(&self) -> impl Iterator<Item = (CellId, CellRef<'_>)> {
         self.store.cells()
     }
 
@@ -226,17 +229,15 @@ impl Replica {
             fences,
             switches: *switches,
         };
-        self.store.get(id).map_or_else(
-            || knowledge.knows(id, &Cell::default(), dot),
-            |cell| knowledge.knows(id, cell, dot),
-        )
+        let pre = self.store.get(id).and_then(CellRef::pre);
+        knowledge.knows(id, pre, dot)
     }
 
     /// The overlay of a cell: its own and that of range deletes.
     #[must_use]
     pub fn overlay(&self, id: &CellId) -> Context {
         let mut extra = self.masks.at(id);
-        if let Some(pre) = self.store.get(id).and_then(Cell::pre) {
+        if let Some(pre) = self.store.get(id).and_then(CellRef::pre) {
             extra.join(pre);
         }
         extra
@@ -284,8 +285,23 @@ impl Replica {
             resets,
         } = put;
         let (store, knowledge) = self.knowledge();
+        // The usual case: a string that replaces what its writer saw, all of which has arrived. No mask and no overlay
+        // of a plain cell can know it, so it is not dead on arrival.
+        let usual = id.name.kind == Kind::String
+            && resets.is_empty()
+            && knowledge.masks.is_empty()
+            && rem.iter().all(|seen| knowledge.context.contains(*seen));
+        let version = VersionRef {
+            dot,
+            hlc,
+            deadline,
+            value: &value,
+        };
+        if usual && store.overwrite(&id.key, version, |former| rem.contains(&former)) {
+            return Target::Cell(id);
+        }
         let have_met = store.update(&id, |cell| {
-            let dead = knowledge.knows(&id, cell, dot);
+            let dead = knowledge.knows(&id, cell.pre(), dot);
             knowledge.remove_seen((&id, dot), cell, &rem, &resets);
             if !dead {
                 cell.insert_version(Version {
@@ -299,7 +315,8 @@ impl Replica {
             !dead && cell.versions().len() > 1
         });
         if have_met && let Some(cell) = self.store.get(&id) {
-            self.conflicts.note_versions(&id, cell, |new| new == dot);
+            self.conflicts
+                .note_versions(&id, &cell.to_cell(), |new| new == dot);
         }
         self.note_types(&id);
         Target::Cell(id)
@@ -335,7 +352,7 @@ impl Replica {
         } = inc;
         let (store, knowledge) = self.knowledge();
         store.update(&id, |cell| {
-            if !knowledge.knows(&id, cell, dot) {
+            if !knowledge.knows(&id, cell.pre(), dot) {
                 let chain = ChainId {
                     actor: dot.actor,
                     birth,
@@ -466,7 +483,7 @@ impl Replica {
             && let Some(cell) = self.store.get(id)
         {
             let is_new = |dot| !held.contains(&dot);
-            self.conflicts.note_versions(id, cell, is_new);
+            self.conflicts.note_versions(id, &cell.to_cell(), is_new);
         }
         self.note_types(id);
     }
@@ -602,7 +619,11 @@ impl Replica {
         };
         #[cfg(not(feature = "bugs"))]
         let store = &self.store;
-        let mut state = store.get(id).cloned().unwrap_or_default();
+        let mut state = store
+            .get(id)
+            .map(CellRef::to_cell)
+            .unwrap_or_default()
+            .into_owned();
         state.clear_pre();
         state
     }

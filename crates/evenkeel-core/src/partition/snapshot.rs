@@ -15,7 +15,7 @@ use crate::limits::{SNAPSHOT_IDLE, SNAPSHOTS_SERVED_MAX, SYNC_GRACE};
 use crate::message::{Message, Nonce, Note, SnapshotChunk, SnapshotId};
 use crate::observation::Observation;
 use crate::time::{Instant, Now};
-use crate::types::{Cell, CellId, Key};
+use crate::types::{Cell, CellId, CellRef, Key};
 use crate::wire::encode_note;
 
 /// A snapshot on its way in.
@@ -193,7 +193,7 @@ impl Partition {
             parts
                 .last_mut()
                 .into_iter()
-                .for_each(|(_, cells)| cells.push((cell_id.clone(), cell.clone())));
+                .for_each(|(_, cells)| cells.push((cell_id.clone(), cell.to_cell().into_owned())));
         }
         let ends: Vec<Option<Key>> = parts
             .iter()
@@ -320,10 +320,9 @@ impl Partition {
     }
 }
 
-fn cell_bytes(cell: &Cell) -> usize {
+fn cell_bytes(cell: CellRef<'_>) -> usize {
     let versions: usize = cell
         .versions()
-        .iter()
         .map(|version| 24 + version.value.len())
         .sum();
     versions + cell.chains().len() * 48 + cell.pre().map_or(0, |pre| pre.run_count() * 16)

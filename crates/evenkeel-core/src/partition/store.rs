@@ -8,15 +8,14 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as TableEntry;
-use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::{Entry, Facts, KeyCells, Marks};
-use crate::types::{Cell, CellId, Deadline, Key, Kind, Range};
+use super::held::{Held, Shelf};
+use super::slab::Place;
+use crate::causality::Dot;
+use crate::types::{Cell, CellId, CellRef, Deadline, Key, Kind, Range, VersionRef};
 
-/// Keys up to this length need no allocation of their own. Not more than a key's own allocation would take.
-const KEY_BYTES_INLINE: usize = 24;
 /// After a range delete the table may have room for this many times what it holds.
 const SPARE_MAX: usize = 8;
 
@@ -26,7 +25,8 @@ const SPARE_MAX: usize = 8;
 /// few exchanges that need an order sort what they found: the table's order depends on its history.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Store {
-    keys: HashTable<Box<Held>>,
+    keys: HashTable<Place>,
+    shelf: Shelf,
     /// Another one in each incarnation, so that keys chosen to collide in one run do not in the next. The actor it is
     /// made from is shown to operators: it is no secret.
     seed: u64,
@@ -39,14 +39,6 @@ pub(super) struct Store {
     types_met: bool,
 }
 
-/// A key and what is held of it. One allocation, so that the table's empty places cost a pointer each.
-#[derive(Clone, Debug)]
-struct Held {
-    /// In place when it is short: a miss of the cache less for each look-up.
-    key: SmallVec<[u8; KEY_BYTES_INLINE]>,
-    entry: Entry,
-}
-
 impl Store {
     pub(super) fn new(seed: u64) -> Self {
         Self {
@@ -55,10 +47,15 @@ impl Store {
         }
     }
 
-    fn find(&self, key: &[u8]) -> Option<&Entry> {
-        let hash = xxh3_64_with_seed(key, self.seed);
-        let held = self.keys.find(hash, |held| *held.key == *key);
-        held.map(|held| &held.entry)
+    fn hash(&self, key: &[u8]) -> u64 {
+        xxh3_64_with_seed(key, self.seed)
+    }
+
+    fn place(&self, key: &[u8]) -> Option<Place> {
+        let found = self
+            .keys
+            .find(self.hash(key), |place| self.shelf.key(*place) == key);
+        found.copied()
     }
 
     pub(super) const fn digest(&self) -> u128 {
@@ -85,19 +82,17 @@ impl Store {
         &self.expiring
     }
 
-    pub(super) fn get(&self, id: &CellId) -> Option<&Cell> {
-        self.find(&id.key)?.get(id.name.kind, &id.name.field)
+    pub(super) fn get(&self, id: &CellId) -> Option<CellRef<'_>> {
+        self.key(&id.key)?.cell(id.name.kind, &id.name.field)
     }
 
     pub(super) fn key(&self, key: &[u8]) -> Option<KeyCells<'_>> {
-        self.find(key).map(KeyCells)
+        self.place(key).map(|place| self.shelf.get(place).1)
     }
 
     /// Every key, in no order that means anything.
-    pub(super) fn keys(&self) -> impl Iterator<Item = (&[u8], KeyCells<'_>)> {
-        self.keys
-            .iter()
-            .map(|held| (&*held.key, KeyCells(&held.entry)))
+    pub(super) fn keys(&self) -> impl Iterator<Item = Held<'_>> {
+        self.shelf.iter()
     }
 
     pub(super) fn key_count(&self) -> usize {
@@ -105,94 +100,151 @@ impl Store {
     }
 
     /// Every cell, ascending.
-    pub(super) fn cells(&self) -> impl Iterator<Item = (CellId, &Cell)> {
-        let mut keys: Vec<&Held> = self.keys.iter().map(|held| &**held).collect();
-        keys.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        keys.into_iter().flat_map(|held| {
-            let cells = held.entry.cells();
-            cells.map(|(kind, field, cell)| (CellId::new(&held.key, kind, field), cell))
+    pub(super) fn cells(&self) -> impl Iterator<Item = (CellId, CellRef<'_>)> {
+        let mut keys: Vec<Held<'_>> = self.keys().collect();
+        keys.sort_unstable_by_key(|held| held.0);
+        keys.into_iter().flat_map(|(key, cells)| {
+            let cells = cells.all();
+            cells.map(move |(kind, field, cell)| (CellId::new(key, kind, field), cell))
         })
     }
 
     /// The names of the cells in `range`, ascending.
     pub(super) fn ids_in(&self, range: &Range) -> Vec<CellId> {
-        let found = self.entries_in(range);
-        sorted(found.flat_map(|held| ids_of(range, &held.key, &held.entry)))
+        let found = self.keys_in(range);
+        sorted(found.flat_map(|held| ids_of(range, held)))
     }
 
     /// The names of the cells in `range` that hold more than versions, and of some that do not, ascending.
     pub(super) fn intricate_in(&self, range: &Range) -> Vec<CellId> {
-        let found = self.entries_in(range).filter(|held| !held.entry.is_plain());
-        sorted(found.flat_map(|held| ids_of(range, &held.key, &held.entry)))
+        let found = self
+            .keys_in(range)
+            .filter(|held| !held.1.has_versions_alone());
+        sorted(found.flat_map(|held| ids_of(range, held)))
     }
 
     /// Whether a cell in `range` lives.
     pub(super) fn any_live_in(&self, range: &Range) -> bool {
-        self.entries_in(range).any(|held| {
-            let mut cells = held.entry.cells();
-            cells.any(|(kind, field, cell)| cell.is_live() && range.covers(&held.key, kind, field))
+        self.keys_in(range).any(|(key, cells)| {
+            let mut cells = cells.all();
+            cells.any(|(kind, field, cell)| cell.is_live() && range.covers(key, kind, field))
         })
     }
 
     /// The keys that a range reaches into, in no order that means anything. A range of keys looks at every key:
     /// there are few such ranges, and they are mostly all keys.
-    fn entries_in(&self, range: &Range) -> impl Iterator<Item = &Held> {
+    fn keys_in(&self, range: &Range) -> impl Iterator<Item = Held<'_>> {
         let (one, many) = match range {
             Range::Key(key) | Range::Fields { key, .. } => {
-                let hash = xxh3_64_with_seed(key, self.seed);
-                (self.keys.find(hash, |held| *held.key == **key), None)
+                (self.place(key).map(|place| self.shelf.get(place)), None)
             }
             Range::Keys { from, to } => {
-                let held = self.keys.iter().filter(move |held| {
-                    *held.key >= **from && to.as_ref().is_none_or(|to| *held.key < **to)
-                });
-                (None, Some(held))
+                let within = move |held: &Held<'_>| {
+                    *held.0 >= **from && to.as_ref().is_none_or(|to| *held.0 < **to)
+                };
+                (None, Some(self.keys().filter(within)))
             }
         };
-        one.into_iter()
-            .chain(many.into_iter().flatten())
-            .map(|held| &**held)
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// Writes a string over the versions for which `replaces` holds, if that leaves nothing but the new version, and
+    /// both are plain; tells whether it has done so. What nearly every write is: without a copy of what was there.
+    pub(super) fn overwrite(
+        &mut self,
+        key: &[u8],
+        version: VersionRef<'_>,
+        replaces: impl FnOnce(Dot) -> bool,
+    ) -> bool {
+        let Some(place) = self.place(key) else {
+            return self.add_plain(key, version);
+        };
+        let Some(former) = self
+            .shelf
+            .plain(place)
+            .filter(|former| replaces(former.dot))
+        else {
+            return false;
+        };
+        let before = KeyCells::plain(former).digest(key);
+        if !self.shelf.overwrite(place, key, version) {
+            return false;
+        }
+        let after = KeyCells::plain(version).digest(key);
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        true
+    }
+
+    fn add_plain(&mut self, key: &[u8], version: VersionRef<'_>) -> bool {
+        let Some(place) = self.shelf.push_plain(key, version) else {
+            return false;
+        };
+        self.enter(key, place);
+        let digest = KeyCells::plain(version).digest(key);
+        self.digest = self.digest.wrapping_add(digest);
+        self.live += 1;
+        true
+    }
+
+    fn enter(&mut self, key: &[u8], place: Place) {
+        let (hash, seed) = (self.hash(key), self.seed);
+        let shelf = &self.shelf;
+        let rehash = |place: &Place| xxh3_64_with_seed(shelf.key(*place), seed);
+        self.keys.insert_unique(hash, place, rehash);
+    }
+
+    /// Takes a key out, the bookkeeping left to the caller.
+    fn take_out(&mut self, key: &[u8], place: Place) {
+        let hash = self.hash(key);
+        if let Ok(found) = self.keys.find_entry(hash, |held| *held == place) {
+            found.remove();
+        }
+        if let Some(former) = self.shelf.remove(place) {
+            let hash = self.hash(self.shelf.key(place));
+            if let Some(moved) = self.keys.find_mut(hash, |held| *held == former) {
+                *moved = place;
+            }
+        }
     }
 
     /// Changes one cell, creating and dropping it as needed, and keeps the digest and the marks right.
     pub(super) fn update<R>(&mut self, id: &CellId, change: impl FnOnce(&mut Cell) -> R) -> R {
-        let seed = self.seed;
-        let found = self.keys.entry(
-            xxh3_64_with_seed(&id.key, seed),
-            |held| *held.key == *id.key,
-            |held| xxh3_64_with_seed(&held.key, seed),
-        );
-        let (result, marks, facts) = match found {
-            TableEntry::Vacant(vacant) => {
-                let mut cell = Cell::default();
-                let result = change(&mut cell);
-                let after = Marks::of(id, &cell);
-                let mut known = Facts::NONE;
-                if !cell.is_empty() {
-                    let entry = Entry::new(id.name.clone(), cell);
-                    known = entry.facts();
-                    let key = SmallVec::from_slice(&id.key);
-                    vacant.insert(Box::new(Held { key, entry }));
-                }
-                (result, (Marks::NONE, after), (Facts::NONE, known))
-            }
-            TableEntry::Occupied(mut occupied) => {
-                let entry = &mut occupied.get_mut().entry;
-                let known = entry.facts();
-                let (result, before, after) = entry.update(id, change);
-                self.types_met |= !before.live && after.live && entry.joins_others(id.name.kind);
-                let now = if entry.is_empty() {
-                    occupied.remove();
-                    Facts::NONE
-                } else {
-                    entry.facts()
-                };
-                (result, (before, after), (known, now))
-            }
+        let Some(place) = self.place(&id.key) else {
+            let mut cell = Cell::default();
+            let result = change(&mut cell);
+            let after = Marks::of(id, &cell);
+            let entry = Entry::new(id.name.clone(), cell);
+            let facts = entry.facts();
+            self.put_in(&id.key, entry);
+            self.account(id, Marks::NONE, after);
+            self.account_key(&id.key, Facts::NONE, facts);
+            return result;
         };
-        self.account(id, marks.0, marks.1);
-        self.account_key(&id.key, facts.0, facts.1);
+        let mut plain = self.shelf.plain(place).map(Entry::plain);
+        let is_plain = plain.is_some();
+        let Some(entry) = plain.as_mut().or_else(|| self.shelf.entry_mut(place)) else {
+            unreachable!("what is not plain has an entry")
+        };
+        let known = entry.facts();
+        let (result, before, after) = entry.update(id, change);
+        self.types_met |= !before.live && after.live && entry.joins_others(id.name.kind);
+        let facts = entry.facts();
+        if is_plain || entry.is_empty() || Shelf::takes_as_plain(&id.key, entry) {
+            let entry = std::mem::replace(entry, Entry::String(Cell::default()));
+            self.take_out(&id.key, place);
+            self.put_in(&id.key, entry);
+        }
+        self.account(id, before, after);
+        self.account_key(&id.key, known, facts);
         result
+    }
+
+    /// Puts a key in, if anything is held of it.
+    fn put_in(&mut self, key: &[u8], entry: Entry) {
+        if !entry.is_empty() {
+            let place = self.shelf.push(key, entry);
+            self.enter(key, place);
+        }
     }
 
     /// Whether a kind has come to life beside another one since the last call.
@@ -224,11 +276,11 @@ impl Store {
 
     /// Files a key under its true deadline: the one it stands under may be too early.
     pub(super) fn refile(&mut self, key: &Key) {
-        let hash = xxh3_64_with_seed(key, self.seed);
-        if let Some(held) = self.keys.find_mut(hash, |held| *held.key == **key) {
-            let before = held.entry.facts();
-            held.entry.recount_carried();
-            let after = held.entry.facts();
+        let place = self.place(key);
+        if let Some(entry) = place.and_then(|place| self.shelf.entry_mut(place)) {
+            let before = entry.facts();
+            entry.recount_carried();
+            let after = entry.facts();
             self.account_key(key, before, after);
         }
     }
@@ -236,28 +288,26 @@ impl Store {
     /// Drops the whole keys in `range` that hold nothing but versions, without looking at their cells; the caller
     /// knows that all of them are dead. Gives the keys that need a closer look.
     pub(super) fn drop_plain_keys(&mut self, range: &Range) -> Vec<Key> {
-        if matches!(range, Range::Fields { .. }) {
-            let found = self.entries_in(range);
-            return found.map(|held| Key::from(&*held.key)).collect();
-        }
-        let (plain, intricate): (Vec<_>, Vec<_>) = self
-            .entries_in(range)
-            .map(|held| (Key::from(&*held.key), held.entry.is_plain()))
-            .partition(|entry| entry.1);
-        let seed = self.seed;
-        for (key, _) in plain {
-            let hash = xxh3_64_with_seed(&key, seed);
-            if let Ok(found) = self.keys.find_entry(hash, |held| *held.key == *key) {
-                let (held, _) = found.remove();
-                self.digest = self.digest.wrapping_sub(held.entry.digest(&key));
-                self.account_key(&key, held.entry.facts(), Facts::NONE);
+        let (dropped, kept): (Vec<_>, Vec<_>) = self
+            .keys_in(range)
+            .map(|(key, cells)| (Key::from(key), cells.has_versions_alone()))
+            .partition(|found| found.1 && !matches!(range, Range::Fields { .. }));
+        for (key, _) in dropped {
+            if let Some(place) = self.place(&key) {
+                let (_, cells) = self.shelf.get(place);
+                let (digest, facts) = (cells.digest(&key), cells.facts());
+                self.digest = self.digest.wrapping_sub(digest);
+                self.take_out(&key, place);
+                self.account_key(&key, facts, Facts::NONE);
             }
         }
         if self.keys.len() < self.keys.capacity() / SPARE_MAX {
-            self.keys
-                .shrink_to_fit(|held| xxh3_64_with_seed(&held.key, seed));
+            let (shelf, seed) = (&self.shelf, self.seed);
+            let rehash = |place: &Place| xxh3_64_with_seed(shelf.key(*place), seed);
+            self.keys.shrink_to_fit(rehash);
+            self.shelf.shrink();
         }
-        intricate.into_iter().map(|entry| entry.0).collect()
+        kept.into_iter().map(|found| found.0).collect()
     }
 }
 
@@ -268,13 +318,9 @@ fn sorted(ids: impl Iterator<Item = CellId>) -> Vec<CellId> {
 }
 
 /// The names of the cells of one key in `range`, ascending.
-fn ids_of<'a>(
-    range: &'a Range,
-    key: &'a [u8],
-    entry: &'a Entry,
-) -> impl Iterator<Item = CellId> + 'a {
-    entry
-        .cells()
+fn ids_of<'a>(range: &'a Range, (key, cells): Held<'a>) -> impl Iterator<Item = CellId> + 'a {
+    cells
+        .all()
         .filter(move |(kind, field, _)| range.covers(key, *kind, field))
         .map(move |(kind, field, _)| CellId::new(key, kind, field))
 }
@@ -293,6 +339,6 @@ fn mark(set: &mut BTreeSet<CellId>, id: &CellId, before: bool, after: bool) {
 
 /// The kinds that `key` has cells of, ascending.
 pub(super) fn kinds_of(store: &Store, key: &Key) -> BTreeSet<Kind> {
-    let cells = store.find(key).into_iter().flat_map(Entry::cells);
+    let cells = store.key(key).into_iter().flat_map(KeyCells::all);
     cells.map(|(kind, ..)| kind).collect()
 }

@@ -16,7 +16,7 @@ use crate::event::{Inc, Observed, Op, Put, RangeDel, Rem};
 use crate::limits::RANGE_RESETS_BYTES_MAX;
 use crate::message::Note;
 use crate::time::{Now, WallMs};
-use crate::types::{Cell, CellId, Chain, ChainId, Deadline, Key, Range, Reset, Total};
+use crate::types::{CellId, CellRef, Chain, ChainId, Deadline, Key, Range, Reset, Total};
 use crate::wire::{BatchEncoder, encode_note};
 
 /// What an entry of a range delete's list takes on the wire beside its cell's name, at most.
@@ -142,7 +142,7 @@ impl Partition {
 
     fn put(&mut self, wall: WallMs, cell: CellId, value: Box<[u8]>, deadline: Deadline) -> Op {
         let held = self.replica.cell(&cell);
-        let observed = held.map(Cell::newest_hlc).unwrap_or_default();
+        let observed = held.map(CellRef::newest_hlc).unwrap_or_default();
         let (rem, resets) = held.map(seen_of).unwrap_or_default();
         let hlc = self.clock.stamp(wall, observed);
         Op::Put(Put {
@@ -165,7 +165,7 @@ impl Partition {
 
     fn expired(&self, cell: CellId, at: WallMs) -> Option<Op> {
         let held = self.replica.cell(&cell)?;
-        let versions = held.versions().iter();
+        let versions = held.versions();
         let versions = versions.filter(|version| version.deadline.has_passed(at));
         let rem: Observed = versions.map(|version| version.dot).collect();
         let chains = held.chains().iter();
@@ -313,8 +313,8 @@ impl Partition {
 }
 
 /// What a write to a cell observes there: its live versions, and how far its live chains have come.
-fn seen_of(cell: &Cell) -> (Observed, Vec<Reset>) {
-    let rem = cell.versions().iter().map(|version| version.dot).collect();
+fn seen_of(cell: CellRef<'_>) -> (Observed, Vec<Reset>) {
+    let rem = cell.versions().map(|version| version.dot).collect();
     let resets = cell
         .chains()
         .iter()
@@ -327,7 +327,7 @@ fn seen_of(cell: &Cell) -> (Observed, Vec<Reset>) {
 /// The chain that this actor goes on with: its own, alive, in the same kind of number. A dead one is never
 /// extended: another replica may have collected it. A sum of floats that overflows begins another chain: from an
 /// infinite total nobody could tell any more what was added.
-fn own_chain(cell: &Cell, dot: Dot, amount: Total) -> Option<&Chain> {
+fn own_chain(cell: CellRef<'_>, dot: Dot, amount: Total) -> Option<&Chain> {
     let takes = |chain: &Chain| match (chain.top.total, amount) {
         (Total::Int(_), Total::Int(_)) => true,
         (Total::Float(total), Total::Float(more)) => (total + more).is_finite(),

@@ -54,6 +54,43 @@ pub struct Version {
     pub value: Value,
 }
 
+/// A version as it is read, wherever its bytes lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VersionRef<'a> {
+    /// The Put that wrote it.
+    pub dot: Dot,
+    /// Its stamp.
+    pub hlc: Hlc,
+    /// The deadline its writer saw on the key.
+    pub deadline: Deadline,
+    /// The bytes.
+    pub value: &'a [u8],
+}
+
+impl<'a> From<&'a Version> for VersionRef<'a> {
+    fn from(version: &'a Version) -> Self {
+        Self {
+            dot: version.dot,
+            hlc: version.hlc,
+            deadline: version.deadline,
+            value: &version.value,
+        }
+    }
+}
+
+impl VersionRef<'_> {
+    /// A copy.
+    #[must_use]
+    pub fn to_version(self) -> Version {
+        Version {
+            dot: self.dot,
+            hlc: self.hlc,
+            deadline: self.deadline,
+            value: self.value.into(),
+        }
+    }
+}
+
 /// The live versions of a cell; nearly always one.
 pub type Versions = SmallVec<[Version; 1]>;
 
@@ -87,6 +124,12 @@ struct Rest {
 impl Default for Cell {
     fn default() -> Self {
         Self(State::Rest(None))
+    }
+}
+
+impl From<Version> for Cell {
+    fn from(version: Version) -> Self {
+        Self(State::One(version))
     }
 }
 
@@ -170,6 +213,15 @@ impl Cell {
             .map(|version| version.hlc)
             .max()
             .unwrap_or_default()
+    }
+
+    /// Its version, when it holds that and nothing else.
+    #[must_use]
+    pub const fn only(&self) -> Option<&Version> {
+        match &self.0 {
+            State::One(version) => Some(version),
+            State::Rest(_) => None,
+        }
     }
 
     /// Changes it in its long form, and goes back to the shortest.

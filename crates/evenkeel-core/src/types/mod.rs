@@ -5,6 +5,7 @@
 
 mod cell;
 mod cell_id;
+mod cell_ref;
 mod counter;
 mod position;
 mod range;
@@ -12,8 +13,9 @@ mod score;
 #[cfg(test)]
 mod tests;
 
-pub use cell::{Cell, Deadline, Value, Version, Versions};
+pub use cell::{Cell, Deadline, Value, Version, VersionRef, Versions};
 pub use cell_id::{CellId, CellName, Field, Key, Kind};
+pub use cell_ref::CellRef;
 pub use counter::{Chain, ChainId, Mark, Reset, Total};
 pub use position::Positions;
 pub use range::Range;

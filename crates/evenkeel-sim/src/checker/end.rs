@@ -134,14 +134,15 @@ impl Checker {
     /// I13: an actor has one version of a cell at most, unless an event between its writes is lost.
     fn check_siblings(&self, at: usize, partition: &Partition) -> Verdict {
         for (id, cell) in partition.replica().cells() {
-            for pair in cell.versions().windows(2) {
-                let actor = pair[1].dot.actor;
+            let dots: Vec<_> = cell.versions().map(|version| version.dot).collect();
+            for pair in dots.windows(2) {
+                let actor = pair[1].actor;
                 let whole = partition
                     .replica()
                     .context()
                     .of(actor)
                     .is_none_or(|numbers| numbers.runs().len() == 1 && numbers.contains(1));
-                if pair[0].dot.actor == actor && whole {
+                if pair[0].actor == actor && whole {
                     let what = format!("{id} has two versions of {actor} at node {at}");
                     return violated("I13 siblings", what);
                 }

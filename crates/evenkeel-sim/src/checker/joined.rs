@@ -1,6 +1,7 @@
 //! (2): the join of two replicas' states of a cell is what the united contexts make of it.
 
 use evenkeel_core::partition::Partition;
+use evenkeel_core::types::CellRef;
 
 use super::{Checker, Verdict, Violation};
 use crate::coverage::{Coverage, Mark};
@@ -21,8 +22,11 @@ impl Checker {
         }
         coverage.mark(Mark::JoinedReads);
         let id = self.history.universe.id(cell);
-        let mut joined = mine.replica().cell(id).cloned().unwrap_or_default();
-        let remote = theirs.replica().cell(id).cloned().unwrap_or_default();
+        let cell_at = |partition: &Partition| {
+            let held = partition.replica().cell(id).map(CellRef::to_cell);
+            held.unwrap_or_default().into_owned()
+        };
+        let (mut joined, remote) = (cell_at(mine), cell_at(theirs));
         joined.join(
             &remote,
             |dot| knows(theirs, &self.history.universe, cell, dot),
@@ -42,7 +46,7 @@ impl Checker {
         check: &'static str,
     ) -> Verdict {
         let view = self.evaluator.view(&self.history, cell, events);
-        match differs(&self.history, view, Some(have)) {
+        match differs(&self.history, view, Some(have.into())) {
             None => Ok(()),
             Some(how) => Err(Box::new(Violation {
                 check,

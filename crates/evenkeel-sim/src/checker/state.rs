@@ -1,7 +1,7 @@
 //! G2, G4, G5; (1), (3), I1, I4: every cell is what the applied events make of it, and equal contexts mean equal states.
 
 use evenkeel_core::partition::{Partition, Replica};
-use evenkeel_core::types::Cell;
+use evenkeel_core::types::CellRef;
 
 use super::{Checker, Step, Verdict, Violation, violated};
 use crate::coverage::{Coverage, Mark};
@@ -191,16 +191,14 @@ fn check_digests(mine: &Replica, theirs: &Replica) -> Verdict {
 }
 
 /// Whether readers see the same in both: versions and live chains.
-fn looks_equal(mine: Option<&Cell>, theirs: Option<&Cell>) -> bool {
-    let versions = |cell: Option<&Cell>| cell.map_or(0, |cell| cell.versions().len());
-    if versions(mine) == 0 && versions(theirs) == 0 {
-        // The usual case for counters and empty cells.
-    } else if mine.map(Cell::versions) != theirs.map(Cell::versions) {
+fn looks_equal(mine: Option<CellRef<'_>>, theirs: Option<CellRef<'_>>) -> bool {
+    let theirs_held = theirs.into_iter().flat_map(CellRef::versions);
+    if !mine.into_iter().flat_map(CellRef::versions).eq(theirs_held) {
         return false;
     }
-    fn live(cell: Option<&Cell>) -> impl Iterator<Item = &evenkeel_core::types::Chain> {
+    fn live(cell: Option<CellRef<'_>>) -> impl Iterator<Item = &evenkeel_core::types::Chain> {
         cell.into_iter()
-            .flat_map(Cell::chains)
+            .flat_map(CellRef::chains)
             .filter(|chain| !chain.is_dead())
     }
     live(mine)
@@ -224,12 +222,12 @@ fn looks_equal(mine: Option<&Cell>, theirs: Option<&Cell>) -> bool {
         }))
 }
 
-fn notice(cell: Option<&Cell>, coverage: &mut Coverage) {
+fn notice(cell: Option<CellRef<'_>>, coverage: &mut Coverage) {
     let Some(cell) = cell else { return };
     if cell.pre().is_some() {
         coverage.mark(Mark::Overlay);
     }
-    if cell.versions().len() > 1 {
+    if cell.versions().count() > 1 {
         coverage.mark(Mark::Siblings);
     }
     if cell

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use evenkeel_core::types::{Cell, Chain, Total};
+use evenkeel_core::types::{CellRef, Chain, Total};
 
 use super::event_set::EventSet;
 use super::history::{Amount, ChainLog, Deed, EventNo, History, Reset};
@@ -153,27 +153,31 @@ pub(crate) fn saw(history: &History, range: EventNo, event: EventNo) -> bool {
 }
 
 /// How a cell of the product differs from what it must be; `None` when it does not.
-pub(crate) fn differs(history: &History, want: &CellView, have: Option<&Cell>) -> Option<String> {
-    let versions = have.map_or(&[][..], Cell::versions);
-    if versions.len() != want.versions.len() {
+pub(crate) fn differs(
+    history: &History,
+    want: &CellView,
+    have: Option<CellRef<'_>>,
+) -> Option<String> {
+    let versions = have.into_iter().flat_map(CellRef::versions);
+    let held = versions.clone().count();
+    if held != want.versions.len() {
         return Some(format!(
-            "{} versions instead of {}",
-            versions.len(),
+            "{held} versions instead of {}",
             want.versions.len()
         ));
     }
-    for (version, no) in versions.iter().zip(&want.versions) {
+    for (version, no) in versions.zip(&want.versions) {
         let event = history.event(*no);
         if (version.dot.actor.0, version.dot.n) != (event.actor, event.n) {
             return Some(format!("the version {} is not live", version.dot));
         }
         let same = matches!(&event.deed, Deed::Put { stamp, deadline, value, .. }
-            if version.hlc.0 == *stamp && version.deadline.0 == *deadline && version.value == *value);
+            if version.hlc.0 == *stamp && version.deadline.0 == *deadline && *version.value == **value);
         if !same {
             return Some(format!("the version {} was written otherwise", version.dot));
         }
     }
-    let chains = have.map_or(&[][..], Cell::chains);
+    let chains = have.map_or(&[][..], CellRef::chains);
     let mut live = chains.iter().filter(|chain| !chain.is_dead());
     for want in &want.chains {
         let Some(chain) = live.next() else {

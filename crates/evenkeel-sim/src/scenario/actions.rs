@@ -2,7 +2,7 @@
 
 use evenkeel_core::causality::Context;
 use evenkeel_core::partition::{Acks, Input, Reply, Write};
-use evenkeel_core::types::{Cell, CellId, Deadline, Kind, Range, Total};
+use evenkeel_core::types::{CellId, CellRef, Deadline, Kind, Range, Total};
 
 use super::Bench;
 
@@ -52,17 +52,17 @@ pub fn clear(key: &str) -> Write {
 
 /// The values of a cell's live versions, ascending by their dots.
 #[must_use]
-pub fn values(cell: Option<&Cell>) -> Vec<String> {
-    let versions = cell.map_or(&[][..], Cell::versions).iter();
+pub fn values(cell: Option<CellRef<'_>>) -> Vec<String> {
+    let versions = cell.into_iter().flat_map(CellRef::versions);
     versions
-        .map(|version| String::from_utf8_lossy(&version.value).into_owned())
+        .map(|version| String::from_utf8_lossy(version.value).into_owned())
         .collect()
 }
 
 /// What the live chains of a counter add up to.
 #[must_use]
-pub fn int(cell: Option<&Cell>) -> i128 {
-    let chains = cell.map_or(&[][..], Cell::chains).iter();
+pub fn int(cell: Option<CellRef<'_>>) -> i128 {
+    let chains = cell.map_or(&[][..], CellRef::chains).iter();
     chains
         .map(|chain| match chain.value() {
             Total::Int(value) => value,
@@ -116,7 +116,7 @@ impl Bench {
 
     /// A cell at a node.
     #[must_use]
-    pub fn cell(&self, at: usize, name: &str) -> Option<&Cell> {
+    pub fn cell(&self, at: usize, name: &str) -> Option<CellRef<'_>> {
         self.at(at).replica().cell(&cell_id(name))
     }
 
@@ -129,8 +129,8 @@ impl Bench {
     /// The value of the version that a reader at a node is shown.
     #[must_use]
     pub fn shown(&self, at: usize, name: &str) -> Option<String> {
-        let winner = self.cell(at, name).and_then(Cell::winner);
-        winner.map(|version| String::from_utf8_lossy(&version.value).into_owned())
+        let winner = self.cell(at, name).and_then(CellRef::winner);
+        winner.map(|version| String::from_utf8_lossy(version.value).into_owned())
     }
 
     /// The value of a counter at a node.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use evenkeel_core::event::Op;
 use evenkeel_core::message::Message;
 use evenkeel_core::partition::{Effect, Input, Reply, Write};
-use evenkeel_core::types::Cell;
+use evenkeel_core::types::CellRef;
 use evenkeel_core::wire::decode;
 
 use super::World;
@@ -127,7 +127,7 @@ const fn reply(reply: &Reply) -> &'static str {
     }
 }
 
-fn cell(cell: Option<&Cell>) -> String {
+fn cell(cell: Option<CellRef<'_>>) -> String {
     let Some(cell) = cell else {
         return "nothing".to_owned();
     };

@@ -4,7 +4,7 @@
 use evenkeel_core::message::Message;
 use evenkeel_core::observation::Observation;
 use evenkeel_core::partition::{Acks, Input};
-use evenkeel_core::types::Cell;
+use evenkeel_core::types::CellRef;
 use evenkeel_sim::scenario::{Bench, Parcel, Syncing, add, clear, remove, set};
 
 const A: usize = 0;
@@ -76,7 +76,7 @@ fn a_lost_middle_write_leaves_a_sibling_until_repair_removes_it() {
     bench.exchange(A, B);
     assert!(bench.has(B, &lost));
     assert_eq!(bench.values(B, "x"), ["3"]);
-    assert!(bench.cell(B, "x").and_then(Cell::pre).is_none());
+    assert!(bench.cell(B, "x").and_then(CellRef::pre).is_none());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_remove_that_arrives_before_its_add_never_shows_the_element() {
     bench.write(B, remove("s/m"));
     let remove = delta(&mut bench, C);
     bench.deliver(&remove);
-    assert!(bench.cell(C, "s/m").and_then(Cell::pre).is_some());
+    assert!(bench.cell(C, "s/m").and_then(CellRef::pre).is_some());
     bench.deliver(adds.iter().find(|parcel| parcel.to == C).unwrap());
     assert!(bench.values(C, "s/m").is_empty(), "dead on arrival");
     assert!(

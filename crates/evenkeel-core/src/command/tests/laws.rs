@@ -121,7 +121,7 @@ fn check_expiring(node: &Node) {
 fn check_rankings(node: &Node) {
     for (key, cells) in node.partition.replica().keys() {
         let scored = cells
-            .cells(Kind::SortedSet)
+            .fields(Kind::SortedSet)
             .filter_map(|(member, cell)| Some((Score::of(cell, None)?, member)));
         let sorted: BTreeSet<_> = scored.collect();
         let Some(ranking) = cells.ranking() else {

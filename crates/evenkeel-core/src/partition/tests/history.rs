@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::causality::{Context, Dot};
 use crate::event::{Inc, Op, RangeDel};
-use crate::types::{Cell, CellId, ChainId, Reset, Total, Version};
+use crate::types::{CellId, CellRef, ChainId, Reset, Total, Version, VersionRef};
 
 /// Every event that was ever minted.
 #[derive(Clone, Default, Debug)]
@@ -170,9 +170,10 @@ pub(super) fn number(total: Total) -> f64 {
 }
 
 /// What a replica's cell shows.
-pub(super) fn shown_by(cell: &Cell) -> Shown {
+pub(super) fn shown_by<'a>(cell: impl Into<CellRef<'a>>) -> Shown {
+    let cell = cell.into();
     Shown {
-        versions: cell.versions().to_vec(),
+        versions: cell.versions().map(VersionRef::to_version).collect(),
         chains: cell
             .chains()
             .iter()

@@ -18,7 +18,7 @@ fn a_lost_middle_write_is_repaired_and_its_predecessor_goes() {
     let a3 = net.write(A, set("x", "3"));
     net.deltas(A, B);
     let cell = net.parts[B].replica().cell(&string("x")).unwrap();
-    let dots: Vec<_> = cell.versions().iter().map(|version| version.dot).collect();
+    let dots: Vec<_> = cell.versions().map(|version| version.dot).collect();
     assert_eq!(
         dots,
         [a1, a3],
@@ -29,7 +29,7 @@ fn a_lost_middle_write_is_repaired_and_its_predecessor_goes() {
 
     net.repair(B, A);
     let cell = net.parts[B].replica().cell(&string("x")).unwrap();
-    assert_eq!(cell.versions().len(), 1);
+    assert_eq!(cell.versions().count(), 1);
     net.repair(C, B);
     net.check_equal();
     net.check_no_overlay();
@@ -138,7 +138,7 @@ fn a_late_duplicate_after_a_repair_does_not_return() {
     assert_eq!(net.get(B, "x").unwrap(), "2");
     let cell = net.parts[B].replica().cell(&string("x")).unwrap();
     assert_eq!(
-        cell.versions().len(),
+        cell.versions().count(),
         1,
         "the first write is not back as a sibling"
     );
@@ -242,7 +242,7 @@ fn a_range_delete_comes_before_the_units_of_an_answer() {
     net.repair(C, B);
     assert_eq!(net.members(C, "s"), ["m"]);
     let cell = net.parts[C].replica().cell(&member("s", "m")).unwrap();
-    assert_eq!(cell.versions().len(), 1, "the deleted version is gone");
+    assert_eq!(cell.versions().count(), 1, "the deleted version is gone");
     net.check_equal();
 }
 
@@ -259,7 +259,7 @@ fn the_version_that_loses_is_kept_until_a_write_that_saw_it() {
     assert_eq!(net.get(C, "x").unwrap(), "newer");
     let cell = net.parts[C].replica().cell(&string("x")).unwrap();
     assert_eq!(
-        cell.versions().len(),
+        cell.versions().count(),
         2,
         "the loser is kept beside the winner"
     );
