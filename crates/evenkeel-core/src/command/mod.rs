@@ -44,6 +44,7 @@ mod tests;
 mod transaction;
 mod transfer;
 mod view;
+mod wait;
 mod whole;
 mod within;
 mod zset;
@@ -60,6 +61,7 @@ pub use spec::{
     unknown,
 };
 pub use table::{all, listed, lookup};
+pub use wait::{Blocking, Wait};
 pub use within::parts_of;
 
 use evenkeel_resp::Reply;

@@ -63,7 +63,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         )
         .with_subcommands(&[
             "getname", "help", "id", "info", "kill", "list", "no-evict", "reply", "setinfo",
-            "setname",
+            "setname", "unblock",
         ]),
     Spec::new("config", -2, &[], KeySpec::NONE, Run::Shell)
         .in_group(Group::Server, &[])
@@ -256,6 +256,19 @@ pub(super) const COMMANDS: &[Spec] = &[
         "0.1.0",
         "O(1)",
         "Wait until every member holds what was written before the call",
+    ),
+    Spec::new(
+        "ek.watchkey",
+        4,
+        &[Flag::Readonly, Flag::Inner],
+        KeySpec::THIRD,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(1)",
+        "Wait until a key has something, for a client of another node that is blocked on it",
     ),
     Spec::new(
         "ek.consistency",

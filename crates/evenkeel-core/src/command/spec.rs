@@ -7,6 +7,7 @@ use evenkeel_resp::Reply;
 
 use super::keyspace::Keyspace;
 use super::number::parse_integer;
+use super::wait::Blocking;
 use super::{Args, ok};
 
 /// How a command is run.
@@ -30,6 +31,9 @@ pub enum Run {
     },
     /// In rounds of commands on one key each, on whatever partitions: see [`Round`].
     Rounds(fn(Args<'_>, &[Vec<Reply>]) -> Round),
+    /// In rounds, and while their reply is null, the shell waits and runs them again. Where nothing may block, as
+    /// [`Self::Rounds`].
+    Blocking(Blocking),
     /// By the shell, which walks the partitions: [`super::ScanRequest`] and [`Keyspace::scan`].
     Scan,
     /// By the shell, by name: connections, server, cluster and what is Evenkeel's own.
@@ -175,6 +179,8 @@ impl KeySpec {
     pub const SECOND: Self = Self::new(2, 2, 1);
     /// Every argument from the second on.
     pub const FROM_SECOND: Self = Self::new(2, -1, 1);
+    /// The third argument.
+    pub const THIRD: Self = Self::new(3, 3, 1);
     /// No key.
     pub const NONE: Self = Self::new(0, 0, 0);
     /// The first argument.

@@ -16,6 +16,7 @@ const FAMILIES: &[&[Spec]] = &[
     super::elements::COMMANDS,
     super::hash::COMMANDS,
     super::list::COMMANDS,
+    super::list::WAITING,
     super::store::COMMANDS,
     super::zset::READS,
     super::zset::WRITES,

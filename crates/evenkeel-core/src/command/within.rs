@@ -5,7 +5,7 @@ use evenkeel_resp::Reply;
 
 use super::keyspace::Keyspace;
 use super::spec::{Round, Run, Spec, check_arity, keys_of, unknown};
-use super::{Args, lookup};
+use super::{Args, Blocking, lookup};
 
 impl Keyspace<'_> {
     /// Runs a command whose arity is right and whose keys are all in this partition: one with several keys for each of
@@ -22,7 +22,7 @@ impl Keyspace<'_> {
                 fold.fold(replies.collect())
             }
             Run::OnEveryPartition { each, fold } => fold.fold(vec![each(self, args)]),
-            Run::Rounds(step) => {
+            Run::Rounds(step) | Run::Blocking(Blocking { step, .. }) => {
                 let mut answers = Vec::new();
                 loop {
                     match step(args, &answers) {

@@ -8,7 +8,7 @@ use crate::id::{NodeId, PartitionId, Ticket};
 use crate::limits;
 use crate::observation::Observation;
 use crate::time::{Instant, WallMs};
-use crate::types::{Cell, CellId, Deadline, Range, Total, Value};
+use crate::types::{Cell, CellId, Deadline, Key, Range, Total, Value};
 
 /// What a replica of a partition is told at its start, fixed for its life.
 #[derive(Clone, Debug)]
@@ -237,6 +237,11 @@ pub enum Effect {
         ticket: Ticket,
         /// The answer.
         reply: Reply,
+    },
+    /// A key that somebody waits for ([`super::Partition::await_key`]) has changed and is not empty.
+    Changed {
+        /// The key.
+        key: Key,
     },
     /// Count, log, show.
     Observe(Observation),

@@ -6,6 +6,7 @@
 //! [`Partition::replay`] for each log record, [`Partition::start`], and from then on `handle`.
 
 mod advert;
+mod awaited;
 mod collect;
 mod conflicts;
 mod divergence;
@@ -180,6 +181,7 @@ impl Partition {
         }
         self.tell_conflicts(effects);
         self.run_due(now, effects);
+        self.tell_changed(effects);
     }
 
     fn tell_conflicts(&mut self, effects: &mut Vec<Effect>) {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::awaited::Awaited;
 use super::entry::{Entry, Facts, KeyCells, Marks};
 use super::held::{Held, Shelf};
 use super::slab::Place;
@@ -37,6 +38,7 @@ pub(super) struct Store {
     expiring: BTreeSet<(Deadline, Key)>,
     /// Whether a change has brought a kind to life in a key where another one lives.
     types_met: bool,
+    pub(super) awaited: Awaited,
 }
 
 impl Store {
@@ -262,6 +264,9 @@ impl Store {
     }
 
     fn account_key(&mut self, key: &Key, before: Facts, after: Facts) {
+        if after.live {
+            self.awaited.note(key);
+        }
         self.live = self.live + usize::from(after.live) - usize::from(before.live);
         if before.due == after.due {
             return;

@@ -137,6 +137,7 @@ impl Partition {
             frame: frame.clone(),
         }));
         self.changed(now);
+        self.tell_changed(effects);
         dots
     }
 

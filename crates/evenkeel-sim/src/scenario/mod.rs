@@ -166,6 +166,7 @@ impl Bench {
                     frame,
                 }),
                 Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
+                Effect::Changed { .. } => {}
                 Effect::Observe(observation) => self.observed.push(observation),
             }
         }

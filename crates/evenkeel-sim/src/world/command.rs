@@ -2,7 +2,7 @@
 
 use evenkeel_core::causality::Context;
 use evenkeel_core::command::{
-    Flag, Keyspace, Random, Round, Run, Spec, check_arity, keys_of, lookup, needs_home, unknown,
+    Flag, Keyspace, Random, Spec, check_arity, lookup, needs_home, unknown,
 };
 use evenkeel_core::partition::{Effect, Partition};
 use evenkeel_core::time::Now;
@@ -330,38 +330,7 @@ fn run(keys: &mut Keyspace<'_>, args: &[&[u8]]) -> Reply {
     if let Err(error) = check_arity(spec, args) {
         return error;
     }
-    match spec.run {
-        Run::OnKey(run) => run(keys, args),
-        Run::OnEachKey { each, fold } => {
-            let positions = match keys_of(spec, args) {
-                Ok(positions) => positions,
-                Err(error) => return error,
-            };
-            let part = |at: usize| -> Vec<&[u8]> {
-                let key = &args[at..args.len().min(at + spec.keys.step.max(1))];
-                [&args[..1], key].concat()
-            };
-            let parts = positions.iter().map(|at| each(keys, &part(*at)));
-            fold.fold(parts.collect())
-        }
-        Run::OnEveryPartition { each, fold } => fold.fold(vec![each(keys, args)]),
-        Run::Rounds(step) => {
-            let mut answers = Vec::new();
-            loop {
-                match step(args, &answers) {
-                    Round::Done(reply) => return reply,
-                    Round::Calls(calls) => {
-                        let replies = calls.iter().map(|call| {
-                            let call: Vec<&[u8]> = call.iter().map(|arg| &arg[..]).collect();
-                            run(keys, &call)
-                        });
-                        answers.push(replies.collect());
-                    }
-                }
-            }
-        }
-        Run::Scan | Run::Shell => Reply::error("run by the shell"),
-    }
+    keys.run(spec, args)
 }
 
 fn is_conditional(args: &[Bytes]) -> bool {

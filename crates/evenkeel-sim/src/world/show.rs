@@ -110,6 +110,7 @@ pub(super) fn effects(effects: &[Effect]) -> String {
                 ticket,
                 reply: answer,
             } => write!(out, "{} #{}; ", reply(answer), ticket.0),
+            Effect::Changed { key } => write!(out, "changed {}; ", key.escape_ascii()),
             Effect::Observe(observation) => write!(out, "{observation:?}; "),
         };
     }

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::block::{Blocked, hold};
 use super::connected::Connected;
 use super::pubsub;
 use super::run::{Later, Outcome, run};
@@ -111,6 +112,8 @@ enum Stop {
 enum Waiting {
     Later(Later),
     Exec(Box<Exec>),
+    /// For keys.
+    Blocked(Box<Blocked>),
 }
 
 async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
@@ -141,13 +144,8 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
                 None
             }
         };
-        if let Some(mut waiting) = waits {
-            let connected = Arc::clone(&session.connected);
-            let later: Pin<Box<dyn Future<Output = Reply> + '_>> = match &mut waiting {
-                Waiting::Later(later) => Box::pin(later),
-                Waiting::Exec(exec) => Box::pin(exec.run(&mut session)),
-            };
-            let Some(reply) = unless_gone(&connected, later, &mut stream, &mut input).await else {
+        if let Some(waiting) = waits {
+            let Some(reply) = answered(&mut session, waiting, &mut stream, &mut input).await else {
                 return Ok(());
             };
             // It may have written in the turn before, beside what it waited for.
@@ -179,6 +177,24 @@ async fn next_bytes(
     match begun {
         None => stream.read_buf(input).await,
         Some(begun) => timeout_at(begun + REQUEST_TIMEOUT, stream.read_buf(input)).await?,
+    }
+}
+
+/// The reply to a command that has to wait; `None` when the client has gone.
+async fn answered(
+    session: &mut Session,
+    waiting: Waiting,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+) -> Option<Reply> {
+    let connected = Arc::clone(&session.connected);
+    match waiting {
+        Waiting::Later(later) => unless_gone(&connected, later, stream, input).await,
+        Waiting::Exec(mut exec) => {
+            let later = Box::pin(exec.run(session));
+            unless_gone(&connected, later, stream, input).await
+        }
+        Waiting::Blocked(blocked) => hold(&connected, blocked, stream, input).await,
     }
 }
 
@@ -230,6 +246,9 @@ fn run_ready(
                     }
                     Outcome::Later(later) => return Stop::Waits(used, Waiting::Later(later)),
                     Outcome::Exec(exec) => return Stop::Waits(used, Waiting::Exec(exec)),
+                    Outcome::Blocked(blocked) => {
+                        return Stop::Waits(used, Waiting::Blocked(blocked));
+                    }
                     Outcome::Close(reply) => {
                         put(session, out, &reply);
                         return Stop::Close;
@@ -321,7 +340,7 @@ fn count_replies(out: &[u8]) -> usize {
 }
 
 /// Writes all messages that wait, a part at a time. An error when the connection is to be closed.
-async fn write_messages(
+pub(super) async fn write_messages(
     connected: &Connected,
     stream: &mut TcpStream,
     out: &mut Vec<u8>,

@@ -47,6 +47,7 @@ pub(super) async fn run_inner(node: &Arc<Node>, name: &str, args: Args<'_>) -> R
     match name {
         "ek.inspect" => inspect_here(node, args),
         "ek.siblings" => conflicts::siblings_here(node, args),
+        "ek.watchkey" => super::block::watch_key(node, args).await,
         _ => Reply::error(format!(
             "UNSUPPORTED {} cannot be forwarded",
             name.to_uppercase()

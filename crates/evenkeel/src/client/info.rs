@@ -75,7 +75,10 @@ fn clients(node: &Node, out: &mut String) {
         out,
         format_args!("connected_clients:{}", load(&node.metrics.clients)),
     );
-    line(out, format_args!("blocked_clients:0"));
+    line(
+        out,
+        format_args!("blocked_clients:{}", node.waiters.clients()),
+    );
 }
 
 fn memory(_: &Node, out: &mut String) {

@@ -1,5 +1,6 @@
 //! Redis clients: accept them, read their requests, run them, answer.
 
+mod block;
 mod commands;
 mod config;
 mod conflicts;

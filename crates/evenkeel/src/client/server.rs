@@ -175,6 +175,9 @@ fn client(session: &mut Session, args: Args<'_>) -> Reply {
         }
         (b"info" | b"list", _) => text(format!("{}\n", describe(session))),
         (b"reply", [mode]) => reply_mode(session, mode),
+        (b"unblock", [id, why @ ..]) if why.len() <= 1 => {
+            super::block::unblock(session, id, why.first().copied())
+        }
         (b"no-evict" | b"no-touch", [switch])
             if switch.eq_ignore_ascii_case(b"ON") || switch.eq_ignore_ascii_case(b"OFF") =>
         {

@@ -10,6 +10,7 @@ mod part;
 mod recovery;
 mod ticker;
 mod topology;
+mod waiters;
 mod wal;
 
 pub(crate) use ask::Unanswered;
@@ -20,6 +21,7 @@ pub use recovery::StartError;
 pub(crate) use recovery::open;
 pub(crate) use ticker::{hear_durable, tick};
 pub(crate) use topology::Topology;
+pub(crate) use waiters::{Awaited, Call, Unblock, Waiter, Waiters};
 pub(crate) use wal::{Note, Refusal};
 
 use std::cell::Cell;
@@ -65,6 +67,7 @@ pub(crate) struct Node {
     partitions: Vec<Option<Held>>,
     schedule: ticker::Schedule,
     announced: Mutex<BTreeMap<NodeId, Announce>>,
+    pub(crate) waiters: Waiters,
     waiting: Mutex<HashMap<Ticket, oneshot::Sender<Reply>>>,
     asked: Mutex<HashMap<u64, (NodeId, oneshot::Sender<Bytes>)>>,
     next_id: AtomicU64,
@@ -217,6 +220,7 @@ impl Node {
                         let _ = waiting.send(reply);
                     }
                 }
+                Effect::Changed { key } => self.waiters.changed(&key),
                 Effect::Observe(observation) => self.observe(id, &observation),
             }
         }

@@ -125,6 +125,7 @@ pub(crate) fn open(
         partitions: Vec::new(),
         schedule: super::ticker::Schedule::default(),
         announced: Mutex::default(),
+        waiters: super::Waiters::default(),
         waiting: Mutex::default(),
         asked: Mutex::default(),
         next_id: AtomicU64::new(1),

@@ -4,6 +4,8 @@
 //! passes, or fails with `EVENKEEL_REQUIRE=all`.
 
 #[cfg(test)]
+mod blocking;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod client;

@@ -8,9 +8,11 @@ mod ends;
 mod inside;
 mod several;
 mod table;
+mod waiting;
 
 pub(super) use ends::stored;
 pub(super) use table::COMMANDS;
+pub(super) use waiting::COMMANDS as WAITING;
 
 use std::borrow::Cow;
 

@@ -24,14 +24,14 @@ fn one(words: &[&[u8]]) -> Round {
 }
 
 /// An element that moves from a list to another or to the other end.
-struct Move<'a> {
+pub(super) struct Move<'a> {
     from: (&'a [u8], End),
     to: (&'a [u8], End),
 }
 
 impl Move<'_> {
     /// The next round. Redis looks at the source first, and at the destination only when there is something to move.
-    fn step(&self, answers: &[Vec<Reply>]) -> Round {
+    pub(super) fn step(&self, answers: &[Vec<Reply>]) -> Round {
         let ((source, from), (destination, to)) = (self.from, self.to);
         if source == destination {
             return match answers.first() {
@@ -75,7 +75,7 @@ impl End {
 }
 
 /// The outcome of a step whose arguments may be wrong.
-fn round(outcome: Result<Round, Reply>) -> Round {
+pub(super) fn round(outcome: Result<Round, Reply>) -> Round {
     outcome.unwrap_or_else(Round::Done)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn lmove(args: Args<'_>, answers: &[Vec<Reply>]) -> Round {
     round(parse_move(args).map(|step| step.step(answers)))
 }
 
-fn parse_move<'a>(args: Args<'a>) -> Result<Move<'a>, Reply> {
+pub(super) fn parse_move<'a>(args: Args<'a>) -> Result<Move<'a>, Reply> {
     Ok(Move {
         from: (args[1], End::of(args[3])?),
         to: (args[2], End::of(args[4])?),
@@ -101,15 +101,15 @@ pub(super) fn rpoplpush(args: Args<'_>, answers: &[Vec<Reply>]) -> Round {
 }
 
 /// The first of several lists that has something: what is popped from it.
-struct FirstOf<'a> {
-    keys: Args<'a>,
-    end: End,
+pub(super) struct FirstOf<'a> {
+    pub(super) keys: Args<'a>,
+    pub(super) end: End,
     /// How many elements, as an array; `None`: one.
-    count: Option<&'a [u8]>,
+    pub(super) count: Option<&'a [u8]>,
 }
 
 impl FirstOf<'_> {
-    fn step(&self, answers: &[Vec<Reply>]) -> Round {
+    pub(super) fn step(&self, answers: &[Vec<Reply>]) -> Round {
         if let Some(popped) = answers.last().map(|replies| &replies[0]) {
             match popped {
                 Reply::Null | Reply::NullArray => {}
@@ -132,7 +132,7 @@ impl FirstOf<'_> {
 }
 
 /// `numkeys key… LEFT|RIGHT [COUNT count]`.
-fn parse_first_of(words: Args<'_>) -> Result<FirstOf<'_>, Reply> {
+pub(super) fn parse_first_of(words: Args<'_>) -> Result<FirstOf<'_>, Reply> {
     let above_0 = |word: &[u8], refusal: &'static str| {
         let number = parse_integer(word).and_then(|number| usize::try_from(number).ok());
         number

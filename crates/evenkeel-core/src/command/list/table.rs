@@ -7,15 +7,15 @@ use crate::command::spec::{Conditional, Flag, Group, KeySpec, Run, Spec};
 const KEPT: &str = "Concurrent pushes and insertions are all kept, in the same order everywhere; those of one command stay together.";
 const KEPT_AT_HOME: &str =
     "As RPUSH. Decided at the home: two homes under a partition may both find the list there.";
-const ONCE_AT_HOME: &str = "Removes what it saw. Popped at the home, so once; two homes under a partition may both pop an element (at least once).";
-const MOVED_AT_HOME: &str = "As LPOP and RPUSH: two homes under a partition may both move an element. Keys of several partitions: not atomic.";
+pub(super) const ONCE_AT_HOME: &str = "Removes what it saw. Popped at the home, so once; two homes under a partition may both pop an element (at least once).";
+pub(super) const MOVED_AT_HOME: &str = "As LPOP and RPUSH: two homes under a partition may both move an element. Keys of several partitions: not atomic.";
 const OBSERVED: &str =
     "Removes what it saw; an element that was set or pushed meanwhile survives in its place.";
 const PER_ELEMENT: &str =
     "As SET, per element: the newest of concurrent writes shows; it survives a concurrent removal.";
 
 const PUSHED: &str = "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.";
-const FIRST_OF: &str =
+pub(super) const FIRST_OF: &str =
     "O(N+M) where N is the number of provided keys and M is the number of elements returned.";
 
 const WRITE: &[Flag] = &[Flag::Write];
@@ -24,11 +24,11 @@ const GROW_FAST: &[Flag] = &[Flag::Write, Flag::Denyoom, Flag::Fast];
 const POP: &[Flag] = &[Flag::Write, Flag::Fast];
 const LOOK: &[Flag] = &[Flag::Readonly];
 
-const fn list(name: &'static str, arity: i32, flags: &'static [Flag], run: Run) -> Spec {
+pub(super) const fn list(name: &'static str, arity: i32, flags: &'static [Flag], run: Run) -> Spec {
     Spec::new(name, arity, flags, KeySpec::ONE, run).in_group(Group::List, &["list"])
 }
 
-const fn over(spec: Spec, keys: KeySpec) -> Spec {
+pub(super) const fn over(spec: Spec, keys: KeySpec) -> Spec {
     Spec { keys, ..spec }
 }
 

@@ -23,6 +23,7 @@ mod stores;
 mod strings;
 mod table;
 mod transfers;
+mod waits;
 mod within;
 
 use bytes::Bytes;
@@ -48,6 +49,8 @@ struct Node {
     /// What concurrent writes were noticed, in order.
     conflicts: Vec<Conflict>,
     conflicts_left_out: u64,
+    /// Awaited keys that have changed.
+    changed: Vec<crate::types::Key>,
 }
 
 impl Node {
@@ -69,6 +72,7 @@ impl Node {
             records: 0,
             conflicts: Vec::new(),
             conflicts_left_out: 0,
+            changed: Vec::new(),
         };
         let mut effects = Vec::new();
         node.partition.start(node.now, &mut effects);
@@ -103,6 +107,7 @@ impl Node {
                 Effect::Observe(Observation::ConflictsLeftOut { conflicts }) => {
                     self.conflicts_left_out += conflicts;
                 }
+                Effect::Changed { key } => self.changed.push(key),
                 Effect::Reply { .. } | Effect::Observe(_) => {}
             }
         }

@@ -166,6 +166,7 @@ impl Net {
                     let before = self.replies.insert(ticket, reply);
                     assert!(before.is_none(), "{ticket:?} was answered twice");
                 }
+                Effect::Changed { .. } => {}
                 Effect::Observe(observation) => self.observed.push((at, observation)),
             }
         }

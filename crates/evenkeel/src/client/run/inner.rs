@@ -192,8 +192,10 @@ async fn run_by_name(
         Run::Shell if spec.name == "wait" => wait::run_inner(node, partition, args).await,
         Run::Shell => ek::run_inner(node, spec.name, args).await,
         // These come as parts.
-        Run::OnKey(_) | Run::OnEachKey { .. } | Run::OnEveryPartition { .. } | Run::Rounds(_) => {
-            unknown(args)
-        }
+        Run::OnKey(_)
+        | Run::OnEachKey { .. }
+        | Run::OnEveryPartition { .. }
+        | Run::Rounds(_)
+        | Run::Blocking(_) => unknown(args),
     }
 }

@@ -8,7 +8,7 @@ mod several;
 pub(crate) use inner::{run_here, run_parts_here};
 pub(super) use place::{Access, Caller, End, Piece, Route};
 pub(super) use scan::{forward_read, on_partition};
-pub(super) use several::only_partition;
+pub(super) use several::{call_for, only_partition, rounds, rounds_for};
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 
 use self::inner::count_conditional;
-use self::several::{on_each_key, on_every_partition, rounds, whole};
+use self::several::{on_each_key, on_every_partition, whole};
+use super::block::{self, Blocked};
 use super::session::Session;
 use super::transaction::Exec;
 use super::{ek, pubsub, server};
@@ -39,6 +40,8 @@ pub(super) enum Outcome {
     Later(Later),
     /// A transaction that has to wait.
     Exec(Box<Exec>),
+    /// It waits for keys.
+    Blocked(Box<Blocked>),
     /// What answers it is among the connection's messages, in its place.
     Posted,
     /// Its reply, and the end of the connection.
@@ -68,6 +71,7 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
             on_every_partition(session, spec, args, (each, fold))
         }
         Run::Rounds(step) => rounds(session, spec, args, step),
+        Run::Blocking(blocking) => block::run(session, spec, args, blocking),
     }
 }
 
@@ -141,6 +145,8 @@ pub(crate) async fn run_once(node: &Arc<Node>, args: &[Bytes]) -> Reply {
         Outcome::Now(reply) | Outcome::Close(reply) => reply,
         Outcome::Later(later) => later.await,
         Outcome::Exec(mut exec) => exec.run(&mut session).await,
+        // Who has no connection does not wait, as in MULTI.
+        Outcome::Blocked(blocked) => blocked.at_once().await,
         // Nobody is there to hear what would follow; the session ends here and its subscriptions with it.
         Outcome::Posted => Reply::error(
             "UNSUPPORTED subscribing needs a connection that stays ; use a Redis client for it",

@@ -15,7 +15,7 @@ use crate::client::session::Session;
 use crate::node::{Part, Topology};
 
 /// What a command over several keys does next.
-pub(super) type Step = fn(Args<'_>, &[Vec<Reply>]) -> Round;
+pub(in crate::client) type Step = fn(Args<'_>, &[Vec<Reply>]) -> Round;
 
 /// Places in a list, by partition, in the order in which the partitions come first.
 type Groups = SmallVec<[(PartitionId, SmallVec<[usize; 4]>); 4]>;
@@ -179,7 +179,7 @@ pub(in crate::client) fn only_partition(spec: &Spec, args: Args<'_>) -> Option<P
 
 /// Runs a command in rounds of calls: whole where all of its keys are in one partition, else each call where its key
 /// lives.
-pub(super) fn rounds(
+pub(in crate::client) fn rounds(
     session: &mut Session,
     spec: &'static Spec,
     args: Args<'_>,
@@ -205,6 +205,29 @@ pub(super) fn rounds(
     Outcome::Later(Box::pin(async move {
         whole(&caller, partition, (route, access), args).await
     }))
+}
+
+/// Runs a command in rounds beside its session.
+pub(in crate::client) async fn rounds_for(
+    caller: &Caller,
+    spec: &'static Spec,
+    args: Vec<Bytes>,
+    step: Step,
+) -> Reply {
+    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    let Some(partition) = only_partition(spec, &borrowed) else {
+        return in_rounds(caller, &args, step).await;
+    };
+    let route = caller.route(spec, &borrowed);
+    whole(caller, partition, (route, Access::of(spec)), args.clone()).await
+}
+
+/// Runs one command on one key beside its session.
+pub(in crate::client) async fn call_for(caller: &Caller, call: Vec<Bytes>) -> Reply {
+    match place(caller, &call) {
+        Ok((partition, route, access)) => whole(caller, partition, (route, access), call).await,
+        Err(reply) => reply,
+    }
 }
 
 /// Runs one command whose keys are all in one partition, where it must be.

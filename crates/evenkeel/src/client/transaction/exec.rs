@@ -233,7 +233,7 @@ impl Queued {
     fn partition(&self, args: Args<'_>) -> Option<PartitionId> {
         match self.spec.run {
             Run::Shell | Run::Scan | Run::OnEveryPartition { .. } => None,
-            Run::OnKey(_) | Run::OnEachKey { .. } | Run::Rounds(_) => {
+            Run::OnKey(_) | Run::OnEachKey { .. } | Run::Rounds(_) | Run::Blocking(_) => {
                 only_partition(self.spec, args)
             }
         }
@@ -306,6 +306,7 @@ fn start_alone(session: &mut Session, queued: &Queued) -> Result<Reply, Later> {
     match run(session, &args) {
         Outcome::Now(reply) | Outcome::Close(reply) => Ok(reply),
         Outcome::Later(later) => Err(later),
+        Outcome::Blocked(blocked) => Err(Box::pin(blocked.at_once())),
         Outcome::Posted => Ok(posted(session)),
         Outcome::Exec(_) => Ok(Reply::error("ERR EXEC inside EXEC")),
     }
