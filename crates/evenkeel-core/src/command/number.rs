@@ -2,11 +2,13 @@
 
 use evenkeel_resp::Reply;
 
+use super::long_double;
+
 /// The longest text of a 64-bit integer.
 const INTEGER_BYTES_MAX: usize = 20;
 /// The longest text that is tried as a float.
 const FLOAT_BYTES_MAX: usize = 5 * 1024;
-/// How many digits behind the point Redis prints of an incremented float.
+/// How many digits behind the first are tried, which is as many as 64 bits have.
 const FRACTION_DIGITS_MAX: usize = 17;
 
 /// Reads an integer in its one canonical form: no sign `+`, no leading zero, no space.
@@ -77,20 +79,28 @@ impl Sum {
         }
     }
 
-    /// The text Redis would show, which adds up with longer floats: the fewest digits within the rounding error,
-    /// no exponent, at most 17 digits behind the point.
+    /// The text Redis would show, which adds up with longer floats: the fewest digits within the rounding error, as
+    /// such a float prints them.
     pub(super) fn text(self) -> String {
         let error = self.scale * f64::EPSILON;
-        let near = (0..=FRACTION_DIGITS_MAX)
-            .filter_map(|digits| format!("{:.digits$e}", self.value).parse::<f64>().ok())
-            .find(|rounded| (rounded - self.value).abs() <= error);
-        let mut text = near.unwrap_or(self.value).to_string();
-        let fraction = text.find('.').map_or(0, |point| text.len() - point - 1);
-        if fraction > FRACTION_DIGITS_MAX {
-            text = format!("{:.FRACTION_DIGITS_MAX$}", self.value);
-            text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+        let near = (0..=FRACTION_DIGITS_MAX).find_map(|digits| {
+            let text = format!("{:.digits$e}", self.value);
+            let rounded: f64 = text.parse().ok()?;
+            ((rounded - self.value).abs() <= error).then_some(text)
+        });
+        let text = near.unwrap_or_else(|| format!("{:e}", self.value));
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let fraction = mantissa
+            .split_once('.')
+            .map_or(0, |(_, digits)| digits.len());
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        let exponent = exponent.saturating_sub(i32::try_from(fraction).unwrap_or(0));
+        let shown = long_double::shown(mantissa, exponent);
+        if self.value < 0.0 && shown != "0" {
+            format!("-{shown}")
+        } else {
+            shown
         }
-        if text == "-0" { "0".into() } else { text }
     }
 }
 

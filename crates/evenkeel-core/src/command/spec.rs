@@ -172,9 +172,21 @@ pub struct KeySpec {
     pub counted_at: usize,
     /// Words behind which one more key stands, and from where on they are looked for; of several the last counts.
     pub behind: Option<(usize, &'static [&'static str])>,
+    /// Options behind the keys with a pattern each that names further keys, known only when it runs.
+    pub patterns: &'static [&'static str],
 }
 
 impl KeySpec {
+    /// The first argument, and the target of SORT, which may name keys by patterns.
+    pub const SORT: Self = Self {
+        behind: Some((2, &["STORE"])),
+        ..Self::SORT_RO
+    };
+    /// The first argument of SORT_RO, which may name keys by patterns.
+    pub const SORT_RO: Self = Self {
+        patterns: &["BY", "GET"],
+        ..Self::ONE
+    };
     /// The second argument.
     pub const SECOND: Self = Self::new(2, 2, 1);
     /// Every argument from the second on.
@@ -201,7 +213,15 @@ impl KeySpec {
             step,
             counted_at: 0,
             behind: None,
+            patterns: &[],
         }
+    }
+
+    /// Whether a request reads keys that only its run finds out.
+    #[must_use]
+    pub fn finds_more(&self, args: Args<'_>) -> bool {
+        let is_pattern = |arg: &&[u8]| self.patterns.iter().any(|name| is_word(arg, name));
+        !self.patterns.is_empty() && args.iter().skip(self.first + 1).any(is_pattern)
     }
 
     /// As many as this argument says, right behind it.
@@ -467,6 +487,7 @@ pub fn keys_of(spec: &Spec, args: Args<'_>) -> Result<Vec<usize>, Reply> {
         step,
         counted_at,
         behind,
+        patterns: _,
     } = spec.keys;
     let mut keys = Vec::new();
     if first > 0 {
@@ -500,6 +521,10 @@ fn key_behind(args: Args<'_>, from: usize, words: &[&str]) -> Option<usize> {
         at += 1;
     }
     found
+}
+
+fn is_word(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
 }
 
 /// The keys behind the argument that counts them, when they are all there. The command itself says what is wrong.

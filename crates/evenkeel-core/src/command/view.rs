@@ -291,7 +291,7 @@ fn clear_kind(key: &[u8], kind: Kind) -> Write {
     }
 }
 
-fn newest_stamp(cell: CellRef<'_>, judged_at: Option<WallMs>) -> Option<(Hlc, ActorId)> {
+pub(super) fn newest_stamp(cell: CellRef<'_>, judged_at: Option<WallMs>) -> Option<(Hlc, ActorId)> {
     let visible = |deadline: Deadline| judged_at.is_none_or(|at| !deadline.has_passed(at));
     let versions = cell
         .versions()

@@ -14,7 +14,7 @@ use super::server::{ok, text, unknown_subcommand};
 use super::session::Session;
 
 /// Parameters that are stored and read back, with Redis' defaults.
-const STORED: [(&str, &str); 20] = [
+const STORED: [(&str, &str); 22] = [
     ("appendonly", "yes"),
     ("databases", "1"),
     ("hash-max-listpack-entries", "128"),
@@ -35,6 +35,8 @@ const STORED: [(&str, &str); 20] = [
     ("set-max-intset-entries", "512"),
     ("zset-max-listpack-entries", "128"),
     ("zset-max-listpack-value", "64"),
+    ("zset-max-ziplist-entries", "128"),
+    ("zset-max-ziplist-value", "64"),
 ];
 
 static CHANGED: LazyLock<RwLock<BTreeMap<&'static str, String>>> = LazyLock::new(RwLock::default);

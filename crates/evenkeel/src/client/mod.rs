@@ -13,6 +13,7 @@ mod info;
 mod inspect;
 mod pubsub;
 mod run;
+mod saving;
 mod server;
 mod session;
 mod trail;

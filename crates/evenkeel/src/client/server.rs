@@ -44,6 +44,10 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "cluster" => cluster(session, args),
         "lolwut" => text(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
         "wait" => return super::wait::run(session, args),
+        "memory" => return super::saving::run_memory(session, args),
+        "save" | "bgsave" | "bgrewriteaof" | "lastsave" | "role" => {
+            return super::saving::run(session, name, args);
+        }
         "pubsub" => return pubsub::run_pubsub(session, args),
         "multi" | "exec" | "discard" | "watch" | "unwatch" => {
             return super::transaction::run(session, name, args);

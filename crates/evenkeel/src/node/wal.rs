@@ -127,6 +127,8 @@ pub(crate) struct Wal {
     failed: Arc<AtomicBool>,
     full: AtomicBool,
     durable: watch::Sender<u64>,
+    /// The Unix time when it was last told.
+    durable_secs: AtomicU64,
     /// The generation of the newest append: turns are shared, so whoever finds nothing staged may have had its
     /// records appended by another thread.
     newest: AtomicU64,
@@ -153,6 +155,7 @@ impl Wal {
             failed,
             full: AtomicBool::new(false),
             durable: watch::Sender::new(0),
+            durable_secs: AtomicU64::new(now_secs()),
             newest: AtomicU64::new(0),
             appended_bytes: AtomicU64::new(0),
             appends: AtomicU64::new(0),
@@ -267,7 +270,20 @@ impl Wal {
             // The records may have been taken by another thread's turn, and that one failed.
             return Err(Refusal::Failed);
         }
-        if self.policy != SyncPolicy::Always || generation == 0 {
+        if self.policy != SyncPolicy::Always {
+            return Ok(());
+        }
+        self.synced(generation).await
+    }
+
+    /// Asks for an fsync now, whatever the policy.
+    pub(crate) fn request_sync(&self) {
+        self.log.request_sync();
+    }
+
+    /// Waits until an fsync covers a generation, whenever the policy lets that come.
+    pub(crate) async fn synced(&self, generation: u64) -> Result<(), Refusal> {
+        if generation == 0 {
             return Ok(());
         }
         let mut durable = self.durable.subscribe();
@@ -287,12 +303,23 @@ impl Wal {
     /// Notes that an fsync has covered a generation.
     pub(crate) fn note_durable(&self, generation: u64) {
         self.durable.send_replace(generation);
+        self.durable_secs.store(now_secs(), Ordering::Relaxed);
+    }
+
+    /// The Unix time of the newest fsync, or of the start.
+    pub(crate) fn last_durable_secs(&self) -> u64 {
+        self.durable_secs.load(Ordering::Relaxed)
     }
 
     /// Syncs everything and ends the sync thread.
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.log.close()
     }
+}
+
+fn now_secs() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Bytes of as many whole records, each behind its length, as fit in `room`; of one at least.

@@ -19,6 +19,7 @@ mod places;
 mod scans;
 mod sets;
 mod sorted_sets;
+mod sorting;
 mod stores;
 mod strings;
 mod table;

@@ -20,6 +20,7 @@ use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 
 use self::inner::count_conditional;
+pub(super) use self::several::rounds as run_rounds;
 use self::several::{on_each_key, on_every_partition, whole};
 use super::block::{self, Blocked};
 use super::session::Session;

@@ -169,6 +169,9 @@ pub(super) fn on_every_partition(
 
 /// The one partition of all keys of a command, where there is one.
 pub(in crate::client) fn only_partition(spec: &Spec, args: Args<'_>) -> Option<PartitionId> {
+    if spec.keys.finds_more(args) {
+        return None;
+    }
     let keys = keys_of(spec, args).ok()?;
     let mut partitions = keys.iter().map(|at| partition_of(args[*at]));
     let first = partitions.next()?;
