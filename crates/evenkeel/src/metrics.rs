@@ -30,6 +30,7 @@ metrics! {
     forwarded = "counter", "evenkeel_forwarded_total", "Commands forwarded to a node that holds the key. High: let clients use the slot map.";
     conditional = "counter", "evenkeel_conditional_total", "Conditional commands run on this node.";
     conditional_away = "counter", "evenkeel_conditional_away_total", "Conditional commands run here though another member comes first. Growing: that member is down or cut off, and may run others at the same time.";
+    conditional_conflicts = "counter", "evenkeel_conditional_conflicts_total", "Conditional commands run here whose write met one that had not seen it. Growing: nodes were cut off from each other and both decided, see EK.CONFLICTS.";
     session_gaps = "counter", "evenkeel_session_gaps_total", "Commands run although no replica within reach held in time what the connection had seen. Growing: members that answered clients are down, or frames between them are lost.";
     in_doubt = "counter", "evenkeel_in_doubt_total", "Forwarded commands whose outcome is unknown. Growing: the link to a member fails under way.";
     slow_clients_closed = "counter", "evenkeel_slow_clients_closed_total", "Subscribers closed because they read slower than messages came. Growing: make them faster, or raise client-output-buffer-limit.";

@@ -13,6 +13,12 @@ impl Partition {
             .map_or(0, |peer| missing(&peer.applied))
     }
 
+    /// Whether the present incarnation of a member has told what it holds.
+    #[must_use]
+    pub fn has_heard(&self, peer: NodeId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.heard)
+    }
+
     /// How many events of a member this replica lacks, by the member's last advert.
     #[must_use]
     pub fn behind(&self, peer: NodeId) -> u64 {

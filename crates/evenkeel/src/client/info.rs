@@ -188,6 +188,7 @@ fn evenkeel(node: &Node, out: &mut String) {
     for (name, counter) in [
         ("conditional_run", &node.metrics.conditional),
         ("conditional_run_away", &node.metrics.conditional_away),
+        ("conditional_conflicts", &node.metrics.conditional_conflicts),
         ("session_gaps", &node.metrics.session_gaps),
     ] {
         line(out, format_args!("{name}:{}", load(counter)));

@@ -38,6 +38,24 @@ pub(super) struct Session {
     written: Written,
 }
 
+/// Whether what is run decides by what it reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Decides {
+    Nothing,
+    /// It is a conditional command.
+    ByReading,
+}
+
+impl From<bool> for Decides {
+    fn from(conditional: bool) -> Self {
+        if conditional {
+            Self::ByReading
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
 /// Whether replies are sent (`CLIENT REPLY`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReplyMode {
@@ -106,12 +124,25 @@ impl Session {
         partition: PartitionId,
         work: impl FnOnce(&mut Keyspace<'_>) -> R,
     ) -> Option<R> {
+        self.run_here(partition, Decides::Nothing, work)
+    }
+
+    /// The same for what may be a conditional command.
+    pub(super) fn run_here<R>(
+        &mut self,
+        partition: PartitionId,
+        decides: Decides,
+        work: impl FnOnce(&mut Keyspace<'_>) -> R,
+    ) -> Option<R> {
         let done = self.node.with(partition, |replica, now, effects| {
             let mut keys = Keyspace::new(replica, now, crate::entropy::chance(), effects);
             let result = work(&mut keys);
             (result, keys.dots().clone())
         });
         let (result, dots) = done?;
+        if decides == Decides::ByReading {
+            self.node.decided(partition, &dots);
+        }
         self.wrote(partition, &dots);
         Some(result)
     }

@@ -81,9 +81,11 @@ async fn receive(
     loop {
         let mut pong = Vec::new();
         let cut = node.faults.of(peer).cut_in;
-        // A peer must know whether what it asks can be answered: by the link that this node has dialled.
+        // A peer must know whether what it asks can be answered: by the link that this node has dialled, and on
+        // all that was decided while it was away.
         let outbox = node.outboxes.get(&peer);
-        let answers: &[u8] = match outbox.is_some_and(Outbox::is_open) {
+        let can_answer = outbox.is_some_and(Outbox::is_open) && node.is_settled();
+        let answers: &[u8] = match can_answer {
             true => &CAN_ANSWER,
             false => &[],
         };

@@ -6,8 +6,10 @@
 mod ask;
 mod conflicts;
 mod convergence;
+mod decisions;
 mod part;
 mod recovery;
+mod settling;
 mod ticker;
 mod topology;
 mod waiters;
@@ -58,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) announce: Announce,
     pub(crate) metrics: Metrics,
     pub(crate) conflicts: ConflictLog,
+    decisions: decisions::Decisions,
+    settling: settling::Settling,
     pub(crate) writers: Writers,
     pub(crate) front: Front,
     pub(crate) faults: Faults,
@@ -237,6 +241,7 @@ impl Node {
                 );
             }
             Observation::Conflict(conflict) => {
+                self.count_conflicting(partition, [conflict.winner.dot, conflict.loser.dot]);
                 tracing::debug!(partition = partition.0, ?conflict);
                 self.conflicts.add(Logged {
                     at: self.now().wall,

@@ -118,6 +118,8 @@ pub(crate) fn open(
         announce,
         metrics: Metrics::default(),
         front: Front::default(),
+        decisions: Default::default(),
+        settling: Default::default(),
         conflicts: ConflictLog::default(),
         writers,
         faults: crate::link::fault::Faults::default(),

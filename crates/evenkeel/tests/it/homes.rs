@@ -165,6 +165,13 @@ fn both_sides_of_a_cut_may_lock_a_key_and_that_is_counted() {
     assert!(info(&cluster, 2, "conditional_run_away") > before);
     assert_eq!(cluster.run(2, "EK.FAULT HEAL *"), "OK");
     cluster.await_converged();
+    assert_eq!(info(&cluster, 2, "conditional_conflicts"), 1);
+    assert_eq!(info(&cluster, 0, "conditional_conflicts"), 1);
+    assert_eq!(
+        info(&cluster, 1, "conditional_conflicts"),
+        0,
+        "it decided nothing"
+    );
     let shown: Vec<String> = (0..3)
         .map(|node| cluster.run(node, &format!("GET {key}")))
         .collect();
@@ -199,6 +206,39 @@ fn the_next_member_takes_over_from_a_killed_home_and_nothing_fails_but_what_was_
     }
     assert!(doubts <= 1, "{doubts}");
     assert!(info(&cluster, 1, "conditional_run_away") > 100);
+}
+
+#[test]
+fn a_home_that_comes_back_decides_nothing_before_it_knows_what_was_decided_without_it() {
+    let mut cluster = Cluster::start(3, &[]);
+    wait_until_live(&cluster);
+    let key = key_at_home(&cluster, 0);
+    for round in 0..3 {
+        assert_eq!(
+            cluster.run(1, &format!("DEL {key}")),
+            round.min(1).to_string()
+        );
+        cluster.await_converged();
+        cluster.nodes[0].kill();
+        let mut client = cluster.client(1);
+        eventually(Duration::from_secs(10), "the next member decides", || {
+            let answer = client.run(&format!("SET {key} taken NX"));
+            assert!(["OK", "(nil)"].contains(&answer.as_str()) || answer.starts_with("-INDOUBT"));
+            (!answer.starts_with('-')).then_some(())
+        });
+        // The others tell it late what it has missed.
+        for node in [1, 2] {
+            assert_eq!(cluster.run(node, "EK.FAULT DELAY A 300 400"), "OK");
+        }
+        cluster.restart(0);
+        assert_eq!(cluster.run(0, &format!("SET {key} again NX")), "(nil)");
+        assert_eq!(cluster.run(0, &format!("GET {key}")), "taken");
+        for node in [1, 2] {
+            assert_eq!(cluster.run(node, "EK.FAULT HEAL A"), "OK");
+        }
+        cluster.wait_until_linked();
+        cluster.await_converged();
+    }
 }
 
 #[test]

@@ -13,7 +13,6 @@ use evenkeel_resp::Reply;
 use super::place::CATCH_UP;
 use super::{Args, partition_of};
 use crate::client::{ek, pubsub, wait};
-use crate::metrics::bump;
 use crate::node::{Done, Node, Part};
 
 /// A part that was run here.
@@ -37,17 +36,20 @@ pub(super) fn run_part(node: &Node, part: &Part) -> Option<Ran> {
         if watched.any(|(key, state)| keys.watched_state(key) != *state) {
             return Ran::Changed;
         }
-        if !part.watched.is_empty() {
-            count_conditional(node, part.partition);
-        }
+        let mut decided = !part.watched.is_empty();
         let commands = part.commands.iter();
         let replies = commands.map(|command| {
             let args: Vec<&[u8]> = command.iter().map(|arg| &arg[..]).collect();
-            run_one(node, part.partition, &mut keys, &args)
+            let (reply, decides) = run_one(&mut keys, &args);
+            decided |= decides;
+            reply
         });
         let replies = replies.collect();
         let dots = keys.dots().clone();
         drop(keys);
+        if decided {
+            node.decided(part.partition, &dots);
+        }
         let context = replica.replica().context().clone();
         Ran::Replies {
             replies,
@@ -57,20 +59,18 @@ pub(super) fn run_part(node: &Node, part: &Part) -> Option<Ran> {
     })
 }
 
-fn run_one(node: &Node, partition: PartitionId, keys: &mut Keyspace<'_>, args: Args<'_>) -> Reply {
+/// Runs one command; tells whether it decided by what it read.
+fn run_one(keys: &mut Keyspace<'_>, args: Args<'_>) -> (Reply, bool) {
     let Some(spec) = args.first().and_then(|name| lookup(name)) else {
-        return unknown(args);
+        return (unknown(args), false);
     };
     if let Err(reply) = check_arity(spec, args) {
-        return reply;
-    }
-    if needs_home(spec, args) {
-        count_conditional(node, partition);
+        return (reply, false);
     }
     if spec.name == "watch" {
-        return watched_states(keys, args);
+        return (watched_states(keys, args), false);
     }
-    keys.run(spec, args)
+    (keys.run(spec, args), needs_home(spec, args))
 }
 
 /// Between nodes WATCH answers what the keys now show, as text.
@@ -81,14 +81,6 @@ fn watched_states(keys: &Keyspace<'_>, args: Args<'_>) -> Reply {
             .map(|state| Reply::bulk(state.to_le_bytes().to_vec()))
             .collect(),
     )
-}
-
-/// Counts a conditional command, and whether it runs where all would run were every member there.
-pub(super) fn count_conditional(node: &Node, partition: PartitionId) {
-    bump(&node.metrics.conditional);
-    if node.topology.preference(partition).next() != Some(node.topology.me) {
-        bump(&node.metrics.conditional_away);
-    }
 }
 
 /// Runs what another node has sent: parts on partitions held here.

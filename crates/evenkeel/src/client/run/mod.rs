@@ -19,7 +19,6 @@ use evenkeel_core::command::{
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 
-use self::inner::count_conditional;
 pub(super) use self::several::rounds as run_rounds;
 use self::several::{on_each_key, on_every_partition, whole};
 use super::block::{self, Blocked};
@@ -124,10 +123,8 @@ fn on_key(session: &mut Session, spec: &'static Spec, args: Args<'_>, work: Work
     let partition = partition_of(key);
     let route = session.caller.route(spec, args);
     if session.caller.is_here(partition, route) {
-        if needs_home(spec, args) {
-            count_conditional(&session.node, partition);
-        }
-        let reply = session.work_here(partition, |keys| work(keys, args));
+        let decides = needs_home(spec, args);
+        let reply = session.run_here(partition, decides.into(), |keys| work(keys, args));
         return Outcome::Now(reply.unwrap_or_else(|| unknown(args)));
     }
     let caller = session.caller.clone();

@@ -116,7 +116,8 @@ impl Caller {
     pub(in crate::client) fn is_here(&self, partition: PartitionId, route: Route) -> bool {
         let node = &self.node;
         node.holds(partition)
-            && (route == Route::Near || node.home(partition) == Some(node.topology.me))
+            && (route == Route::Near
+                || node.is_settled() && node.home(partition) == Some(node.topology.me))
             && self.is_fresh(partition)
     }
 
@@ -203,6 +204,9 @@ impl Caller {
 
     /// Asks one member after the other until one has run the piece.
     async fn go_on(&self, piece: &Piece, tried: Option<(NodeId, Tried)>) -> End {
+        if piece.route == Route::Home {
+            self.node.settled().await;
+        }
         let partition = piece.part.partition;
         let mut refusal = None;
         let mut behind = None;

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use evenkeel_core::command::{
-    Fold, Keyspace, Round, Spec, check_arity, keys_of, lookup, parts_of, unknown,
+    Fold, Keyspace, Round, Spec, check_arity, keys_of, lookup, needs_home, parts_of, unknown,
 };
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 use smallvec::SmallVec;
 
-use super::inner::count_conditional;
 use super::place::{Access, Caller, End, Piece, Route};
 use super::{Args, Outcome, Work, owned, partition_of, ready};
 use crate::client::session::Session;
@@ -195,11 +194,9 @@ pub(in crate::client) fn rounds(
     };
     let route = session.caller.route(spec, args);
     if session.caller.is_here(partition, route) {
-        if evenkeel_core::command::needs_home(spec, args) {
-            count_conditional(&session.node, partition);
-        }
+        let decides = needs_home(spec, args);
         let work = |keys: &mut Keyspace<'_>| keys.run(spec, args);
-        let reply = session.work_here(partition, work);
+        let reply = session.run_here(partition, decides.into(), work);
         return Outcome::Now(reply.unwrap_or_else(|| unknown(args)));
     }
     let access = Access::of(spec);
