@@ -56,12 +56,7 @@ struct Part {
 impl Part {
     /// Moves a member to where its score is now.
     fn rank(&mut self, member: &[u8], before: Option<Score>, after: Option<Score>) {
-        let stays = match (before, after) {
-            (None, None) => true,
-            (Some(before), Some(after)) => before.same(after),
-            _ => false,
-        };
-        let Some(ranking) = self.ranking.as_mut().filter(|_| !stays) else {
+        let Some(ranking) = self.ranking.as_mut().filter(|_| before != after) else {
             return;
         };
         if let Some(score) = before {

@@ -117,8 +117,26 @@ fn rectangle(width: &[u8], height: &[u8], unit: &[u8]) -> Result<(Outline, f64),
     Ok((Outline::Box { width, height }, unit))
 }
 
+/// A member to begin at.
+fn known(member: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Result<Centre<'_>, Reply> {
+    if is_known(member) {
+        Ok(Centre::Member(member))
+    } else {
+        Err(undecodable())
+    }
+}
+
+fn undecodable() -> Reply {
+    Reply::error("ERR could not decode requested zset member")
+}
+
 impl<'a> Request<'a> {
-    fn parse(words: Words<'a>, form: Form, storing: Storing) -> Result<Self, Reply> {
+    /// The order of the checks is Redis', so a member is looked for where it is named.
+    fn parse(
+        words: Words<'a>,
+        (form, storing): (Form, Storing),
+        is_known: impl Fn(&[u8]) -> bool,
+    ) -> Result<Self, Reply> {
         let mut request = Self::default();
         let mut options = words.rest;
         match (form, words.rest) {
@@ -129,7 +147,7 @@ impl<'a> Request<'a> {
                 options = rest;
             }
             (Form::RadiusByMember, [member, radius, unit, rest @ ..]) => {
-                request.centre = Some(Centre::Member(member));
+                request.centre = Some(known(member, &is_known)?);
                 request.area = Some(circle(radius, unit)?);
                 options = rest;
             }
@@ -140,7 +158,9 @@ impl<'a> Request<'a> {
             let name = name.to_ascii_lowercase();
             options = match request.plain_option(&name, rest)? {
                 Some(rest) => rest,
-                None if form == Form::Search => request.search_option(&name, rest, storing)?,
+                None if form == Form::Search => {
+                    request.search_option((&name, rest), storing, &is_known)?
+                }
                 None => request.store_option(&name, rest, storing)?,
             };
         }
@@ -175,9 +195,9 @@ impl<'a> Request<'a> {
 
     fn search_option(
         &mut self,
-        name: &[u8],
-        rest: Args<'a>,
+        (name, rest): (&[u8], Args<'a>),
         storing: Storing,
+        is_known: impl Fn(&[u8]) -> bool,
     ) -> Result<Args<'a>, Reply> {
         let from_member = matches!(self.centre, Some(Centre::Member(_)));
         let from_place = matches!(self.centre, Some(Centre::Place(_)));
@@ -189,7 +209,7 @@ impl<'a> Request<'a> {
                 Ok(rest)
             }
             (b"frommember", [member, rest @ ..]) if !from_place => {
-                self.centre = Some(Centre::Member(member));
+                self.centre = Some(known(member, is_known)?);
                 Ok(rest)
             }
             (b"fromlonlat", [longitude, latitude, rest @ ..]) if !from_member => {
@@ -325,7 +345,22 @@ pub(super) fn search(
     (form, storing): (Form, Storing),
 ) -> Outcome {
     let view = keys.view(key).expect(Kind::SortedSet)?;
-    let request = Request::parse(words, form, storing)?;
+    // Without the key no member is looked for.
+    let is_known = |member: &[u8]| !view.exists() || view.score(member).is_some();
+    let unread: Vec<&[u8]>;
+    let mut words = words;
+    if form == Form::RadiusByMember {
+        if !view.exists() {
+            unread = without_radius(words.rest);
+            words.rest = &unread;
+        } else if view
+            .score(words.rest.first().copied().unwrap_or_default())
+            .is_none()
+        {
+            return Err(undecodable());
+        }
+    }
+    let request = Request::parse(words, (form, storing), is_known)?;
     let found = if view.exists() {
         let centre = match request.centre {
             Some(Centre::Place(place)) => Some(place),
@@ -333,7 +368,7 @@ pub(super) fn search(
             None => None,
         };
         let (Some(centre), Some((outline, unit))) = (centre, request.area) else {
-            return Err(Reply::error("ERR could not decode requested zset member"));
+            return Err(undecodable());
         };
         let shape = Shape { centre, outline };
         (request.find(&view.ranking(), &shape), unit)
@@ -353,6 +388,16 @@ pub(super) fn search(
         (Reply::Bulk(found.member), Reply::Double(score))
     });
     Ok(Reply::Pairs(pairs.collect()))
+}
+
+/// The words of GEORADIUSBYMEMBER with a radius that can be read: Redis looks at it only where the key is there.
+fn without_radius<'a>(words: Args<'a>) -> Vec<&'a [u8]> {
+    let options = words.get(3..).unwrap_or_default();
+    [b"", &b"0"[..], b"m"]
+        .iter()
+        .chain(options)
+        .copied()
+        .collect()
 }
 
 /// `EK.GEO key name arguments…`: a search whose result may be stored, where the places are.
@@ -385,12 +430,16 @@ pub(super) fn georadius(args: Args<'_>, answers: Answers<'_>) -> Round {
         [] => Ok(ask(args[1], args[0], &args[2..])),
         [found] => match &found[..] {
             [pairs @ Reply::Pairs(_)] => {
+                let (form, storing) = form_of(args[0])?;
+                let unread = without_radius(&args[2..]);
                 let words = Words {
                     name: args[0],
-                    rest: &args[2..],
+                    rest: match form {
+                        Form::RadiusByMember => &unread,
+                        _ => &args[2..],
+                    },
                 };
-                let (form, storing) = form_of(args[0])?;
-                let request = Request::parse(words, form, storing)?;
+                let request = Request::parse(words, (form, storing), |_| true)?;
                 let key = request.stored_at.ok_or_else(syntax_error)?;
                 Ok(Round::Calls(vec![store(key, scored(pairs)?)]))
             }

@@ -17,6 +17,7 @@ mod list_conflicts;
 mod lists;
 mod places;
 mod scans;
+mod score_history;
 mod sets;
 mod sorted_sets;
 mod sorting;

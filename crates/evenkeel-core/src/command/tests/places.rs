@@ -78,6 +78,12 @@ fn searches_find_what_is_within_a_circle_or_a_box() {
         ("GEORADIUSBYMEMBER_RO g Catania 10 km", "['Catania']"),
         ("GEOSEARCH none FROMMEMBER a BYRADIUS 1 m", "[]"),
         ("GEORADIUS none 1 1 1 m STORE dst", "0"),
+        ("GEORADIUSBYMEMBER none m x km", "[]"),
+        ("GEORADIUSBYMEMBER none m x km STORE dst", "0"),
+        (
+            "GEORADIUSBYMEMBER g none x km",
+            "ERR could not decode requested zset member",
+        ),
     ]);
 }
 

@@ -176,7 +176,7 @@ fn increments_add_to_the_score_and_never_make_it_no_number() {
         ("ZINCRBY z -1e308 b", "inf"),
         ("ZINCRBY z x b", "ERR value is not a valid float"),
         ("ZADD z -0 c", "1"),
-        ("ZSCORE z c", "-0"),
+        ("ZSCORE z c", "0"),
     ]);
 }
 
