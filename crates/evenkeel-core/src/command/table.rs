@@ -21,6 +21,7 @@ const FAMILIES: &[&[Spec]] = &[
     super::zset::READS,
     super::zset::WRITES,
     super::zset::COMBINED,
+    super::zset::WAITING,
     super::geo::COMMANDS,
     super::generic::COMMANDS,
     super::transfer::COMMANDS,

@@ -95,6 +95,63 @@ fn where_nothing_may_block_they_do_what_the_others_do_or_answer_null() {
 }
 
 #[test]
+fn the_same_holds_for_sorted_sets() {
+    let mut node = Node::alone();
+    node.run("ZADD z 1 a 2.5 b 3 c inf d");
+    node.run("SET s v");
+    let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    let popped = [
+        ("BZPOPMIN nosuch z 0", &[&b"z"[..], b"a"][..]),
+        ("BZPOPMAX z 0", &[b"z", b"d"]),
+    ];
+    for (command, shown) in popped {
+        let args: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        let Reply::Array(parts) = node.request(&args) else {
+            panic!("{command} gives an array");
+        };
+        let texts: Vec<Reply> = shown
+            .iter()
+            .map(|text| Reply::bulk(text.to_vec()))
+            .collect();
+        assert_eq!(parts[..2], texts);
+    }
+    assert_eq!(node.run("ZCARD z"), "2");
+    node.check(&[
+        ("BZPOPMIN s z 0", wrong),
+        ("BZPOPMIN z x", "ERR timeout is not a float or out of range"),
+        ("BZMPOP 0 0 z MIN", "ERR numkeys should be greater than 0"),
+        ("BZMPOP 0 1 z UP", "ERR syntax error"),
+        ("BZMPOP -1 1 z MIN", "ERR timeout is negative"),
+        ("BZMPOP 0 1 nosuch MIN", "NullArray"),
+        ("BZPOPMAX nosuch 0", "NullArray"),
+    ]);
+    node.run("BZMPOP 0 2 nosuch z MAX COUNT 9");
+    assert_eq!(node.run("EXISTS z"), "0");
+}
+
+#[test]
+fn members_that_were_taken_can_be_put_back_with_their_scores() {
+    for command in [
+        "BZPOPMIN nosuch z 0",
+        "BZPOPMAX z 0",
+        "BZMPOP 0 2 nosuch z MIN COUNT 3",
+    ] {
+        let mut node = Node::alone();
+        node.run("ZADD z 1 a 0.1 b -inf c 3e100 d");
+        let before = node.run("ZRANGE z 0 -1 WITHSCORES");
+        let args: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+        let reply = node.request(&args);
+        let Run::Blocking(blocking) = lookup(args[0]).unwrap().run else {
+            panic!("{command} waits");
+        };
+        let undo = (blocking.undo)(&args, &reply).unwrap();
+        let undo: Vec<&[u8]> = undo.iter().map(|word| &word[..]).collect();
+        node.request(&undo);
+        assert_eq!(node.run("ZRANGE z 0 -1 WITHSCORES"), before, "{command}");
+    }
+}
+
+#[test]
 fn what_was_taken_can_be_put_back_where_it_was() {
     for command in [
         "BLPOP nosuch l 0",

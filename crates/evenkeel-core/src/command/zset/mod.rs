@@ -10,8 +10,10 @@ mod pop;
 mod range;
 mod read;
 mod tables;
+mod waiting;
 
 pub(super) use add::{Options, add_scores};
 pub(super) use algebra::{scored, store};
 pub(super) use bounds::{parse_float, parse_score};
 pub(super) use tables::{COMBINED, READS, WRITES};
+pub(super) use waiting::COMMANDS as WAITING;

@@ -16,7 +16,7 @@ const SCORES: &str = "The newest score of a member holds, and increments that it
 const ADDS_UP: &str =
     "Concurrent increments add up; a write or removal takes away those that it saw.";
 const OBSERVED: &str = "Removes what it saw; concurrent writes survive.";
-const POPS: &str = "Removes what it saw. Decided at the home, so that a member is popped once; two homes under a \
+pub(super) const POPS: &str = "Removes what it saw. Decided at the home, so that a member is popped once; two homes under a \
     partition may pop the same one.";
 const STORED: &str = "Replaces what it saw of the destination; members added there meanwhile stay.";
 
