@@ -79,6 +79,24 @@ bugs! {
     ActorReused = "actor-reused-after-lost-tail",
     /// The actor is kept after an old copy of the disk came back.
     ActorKept = "actor-kept-after-restore",
+    /// What has expired is dropped by the local clock, without an event.
+    ExpirySilent = "expiry-deletes-silently",
+    /// What has expired is removed at once, before an extension made elsewhere in time can arrive.
+    ExpiryEarly = "expiry-without-grace",
+    /// What an expired sibling leaves is written anew.
+    ExpiredRestamped = "rest-of-expired-written-anew",
+    /// Of several types a key shows the one that comes last by its name.
+    TypeByName = "type-shown-by-name",
+    /// New elements do not carry the deadline of their key.
+    DeadlineNotCarried = "deadline-not-carried",
+    /// Two writers draw the same positions for elements of a list.
+    PositionReused = "list-position-reused",
+    /// An addition to a sketch drops what its actor had counted before.
+    SketchForgets = "sketch-forgets",
+    /// A score takes away increments that its writer had not seen.
+    IncrementsLost = "increments-lost-on-score",
+    /// Only the first half of a batch is applied when it arrives.
+    BatchInPart = "batch-applied-in-part",
 }
 
 /// Which rule is broken, if any.

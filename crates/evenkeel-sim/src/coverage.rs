@@ -56,6 +56,7 @@ marks! {
     DurableAcks = "write acknowledged as durable elsewhere",
     AwaitUnmet = "await not reached",
     RequestsLost = "requests lost in a crash",
+    Transaction = "several commands as one batch",
     AtHome = "conditional command at the home",
     Clamped = "number shown clamped",
     CarriedDeadline = "key that expires with its elements",

@@ -6,6 +6,7 @@
 
 use super::keyspace::{Keyspace, Writes};
 use super::view::View;
+use crate::bug::Bug;
 use crate::limits::SKEW_MAX_MS;
 use crate::time::{Duration, WallMs};
 use crate::types::Key;
@@ -17,7 +18,12 @@ impl Keyspace<'_> {
     /// Removes what expired a grace ago, of at most `limit` keys, earliest first. For the partition's home. Gives the
     /// number of keys looked at: call again soon while it is `limit`.
     pub fn expire_due(&mut self, limit: usize) -> usize {
-        let wall = self.now().wall.0.checked_sub(EXPIRY_GRACE.as_millis());
+        let grace = if self.switches().breaks(Bug::ExpiryEarly) {
+            0
+        } else {
+            EXPIRY_GRACE.as_millis()
+        };
+        let wall = self.now().wall.0.checked_sub(grace);
         let Some(wall) = wall.map(WallMs) else {
             return 0;
         };
@@ -29,6 +35,11 @@ impl Keyspace<'_> {
             .collect();
         let mut writes = Writes::new();
         for key in &due {
+            #[cfg(feature = "bugs")]
+            if self.switches().breaks(Bug::ExpirySilent) {
+                self.forget(key);
+                continue;
+            }
             let view = View::of(self.replica().key(key), wall);
             let settled = if view.has_register() {
                 view.removal(key)

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::random::Random;
 use super::view::View;
+use crate::bug::{Bug, Switches};
 use crate::causality::Context;
 use crate::id::ActorId;
 use crate::limits::{
@@ -17,7 +18,7 @@ use crate::limits::{
 use crate::observation::Observation;
 use crate::partition::{Effect, Partition, Replica, Write};
 use crate::time::Now;
-use crate::types::{Key, Positions};
+use crate::types::{Deadline, Key, Positions};
 use crate::wire::BatchEncoder;
 
 /// A command's changes; two where a string and its deadline change.
@@ -81,13 +82,31 @@ impl<'a> Keyspace<'a> {
 
     /// A key as it is seen now.
     pub(super) fn view(&self, key: &[u8]) -> View<'_> {
-        View::of(self.replica().key(key), self.now.wall)
+        let view = View::of(self.replica().key(key), self.now.wall);
+        if self.switches().breaks(Bug::TypeByName) {
+            return view.of_last_kind();
+        }
+        view
+    }
+
+    /// The rules that are broken; none in a product build.
+    pub(super) const fn switches(&self) -> Switches {
+        self.partition.switches()
+    }
+
+    /// Drops a key without an event: what one of the bugs does.
+    #[cfg(feature = "bugs")]
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.partition.forget(key);
     }
 
     /// A source of positions for new elements of lists. One per command: two would draw the same.
     pub(super) fn positions(&self) -> Positions {
         let open = self.open.as_ref().map(|batch| batch.next_dot().n);
         let next = open.unwrap_or_else(|| self.partition.next_number());
+        if self.switches().breaks(Bug::PositionReused) {
+            return Positions::new(ActorId(0), next);
+        }
         Positions::new(self.partition.actor(), next)
     }
 
@@ -102,9 +121,16 @@ impl<'a> Keyspace<'a> {
     }
 
     /// Applies changes whose sizes are known to be right.
-    pub(super) fn execute(&mut self, writes: Writes) {
+    pub(super) fn execute(&mut self, mut writes: Writes) {
         if writes.is_empty() {
             return;
+        }
+        if self.switches().breaks(Bug::DeadlineNotCarried) {
+            for write in &mut writes {
+                if let Write::Set { deadline, .. } | Write::Add { deadline, .. } = write {
+                    *deadline = Deadline::NEVER;
+                }
+            }
         }
         self.make_room(&writes);
         let batch = self.open.get_or_insert_with(|| self.partition.open_batch());

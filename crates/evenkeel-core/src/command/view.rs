@@ -52,6 +52,14 @@ impl<'a> View<'a> {
         view
     }
 
+    /// What one of the bugs takes for the key: of several types, the last one by its name.
+    pub(super) fn of_last_kind(mut self) -> Self {
+        if let (Some(cells), Some(_)) = (self.cells, self.kind) {
+            self.kind = cells.live_kinds().last();
+        }
+        self
+    }
+
     /// The type shown; ties are impossible, for one actor stamps no two events alike.
     fn visible_kind(&self, cells: KeyCells<'a>) -> Option<Kind> {
         let shows = |kind: &Kind| {

@@ -232,6 +232,18 @@ impl Partition {
         self.next
     }
 
+    /// The rules that are broken; none in a product build.
+    pub(crate) const fn switches(&self) -> crate::bug::Switches {
+        self.settings.switches
+    }
+
+    /// Drops a key without an event: what one of the bugs does.
+    #[cfg(feature = "bugs")]
+    pub(crate) fn forget(&mut self, key: &crate::types::Key) {
+        let range = crate::types::Range::Key(key.clone());
+        self.replica.store.drop_plain_keys(&range);
+    }
+
     /// Client requests that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -354,9 +366,12 @@ impl Partition {
         &mut self,
         now: Now,
         (from, frame): (NodeId, Bytes),
-        batch: Batch,
+        mut batch: Batch,
         effects: &mut Vec<Effect>,
     ) {
+        if self.settings.switches.breaks(Bug::BatchInPart) {
+            batch.ops.truncate(batch.ops.len().div_ceil(2));
+        }
         for stamp in batch.ops.iter().filter_map(crate::event::Op::hlc) {
             if self.clock.observe(now.wall, stamp) == Observed::TooFarAhead {
                 effects.push(Effect::Observe(Observation::ClockAhead { from, stamp }));

@@ -284,6 +284,7 @@ impl Replica {
             rem,
             resets,
         } = put;
+        let deaf = self.switches.breaks(Bug::IncrementsLost) && id.name.kind == Kind::SortedSet;
         let (store, knowledge) = self.knowledge();
         // The usual case: a string that replaces what its writer saw, all of which has arrived. No mask and no overlay
         // of a plain cell can know it, so it is not dead on arrival.
@@ -303,6 +304,9 @@ impl Replica {
         let have_met = store.update(&id, |cell| {
             let dead = knowledge.knows(&id, cell.pre(), dot);
             knowledge.remove_seen((&id, dot), cell, &rem, &resets);
+            if deaf {
+                cell.retain_chains(|_| false);
+            }
             if !dead {
                 cell.insert_version(Version {
                     dot,

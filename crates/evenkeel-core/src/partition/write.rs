@@ -59,6 +59,13 @@ impl Partition {
                         self.mint_one(batch, op);
                     }
                 }
+                Write::Expire { cell, at }
+                    if self.settings.switches.breaks(Bug::ExpiredRestamped) =>
+                {
+                    if let Some(op) = self.written_anew(now.wall, cell, at) {
+                        self.mint_one(batch, op);
+                    }
+                }
                 Write::Expire { cell, at } => {
                     if let Some(op) = self.expired(cell, at) {
                         self.mint_one(batch, op);
@@ -176,6 +183,18 @@ impl Partition {
             return None;
         }
         Some(Op::Rem(Rem { cell, rem, resets }))
+    }
+
+    /// What one of the bugs does with a cell that has expired in part.
+    fn written_anew(&mut self, wall: WallMs, cell: CellId, at: WallMs) -> Option<Op> {
+        let held = self.replica.cell(&cell)?;
+        let left = held.versions();
+        let left = left.filter(|version| !version.deadline.has_passed(at));
+        let Some(shown) = left.max_by_key(|version| (version.hlc, version.dot)) else {
+            return self.expired(cell, at);
+        };
+        let (value, deadline) = (shown.value.into(), shown.deadline);
+        Some(self.put(wall, cell, value, deadline))
     }
 
     fn inc(

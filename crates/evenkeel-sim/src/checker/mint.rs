@@ -2,6 +2,7 @@
 
 use evenkeel_core::event::Batch;
 use evenkeel_core::partition::Write;
+use evenkeel_core::types::Kind;
 
 use super::{Checker, Verdict, violated};
 use crate::oracle::{Deed, EventNo, EventSet, History, Reset, saw};
@@ -80,6 +81,10 @@ impl Checker {
                 format!("{deed:?} resets not what was live"),
             );
         }
+        if let Some(other) = reused(history, event) {
+            let what = format!("{deed:?} has the position of {other:?}");
+            return violated("list position used twice", what);
+        }
         let newest = view
             .versions
             .iter()
@@ -95,6 +100,20 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+/// The element of another event at the position of an element that is new: there must be none.
+fn reused(history: &History, event: EventNo) -> Option<&Deed> {
+    let Deed::Put { cell, rem, .. } = &history.event(event).deed else {
+        return None;
+    };
+    if history.universe.id(*cell).name.kind != Kind::List || !rem.is_empty() {
+        return None;
+    }
+    let others = history.cell(*cell).events.iter();
+    let mut others = others.filter(|other| **other < event);
+    let put = others.find(|other| matches!(history.event(**other).deed, Deed::Put { .. }));
+    put.map(|other| &history.event(*other).deed)
 }
 
 /// A range delete's context must be its issuer's, and what it masks must have been dead there: seen by an earlier

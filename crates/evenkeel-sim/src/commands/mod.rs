@@ -9,5 +9,7 @@ mod model;
 mod value;
 
 pub(crate) use draw::{CommandPlan, Drawer};
-pub(crate) use model::{answer, looks_alike, real as real_number, whole as whole_number};
+pub(crate) use model::{
+    answer, looks_alike, real as real_number, sketch_registers, whole as whole_number,
+};
 pub(crate) use value::{Bytes, Database, NEVER, Shown, Value};

@@ -14,24 +14,32 @@ pub(crate) enum Value {
     Text(Bytes),
     Hash(BTreeMap<Bytes, Bytes>),
     Set(BTreeSet<Bytes>),
+    SortedSet(BTreeMap<Bytes, f64>),
+    List(Vec<Bytes>),
+    /// The registers of a HyperLogLog that are not 0. To a client it is a string, of a form that is not looked at here.
+    Sketch(BTreeMap<u16, u8>),
 }
 
 impl Value {
     /// What TYPE calls it.
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
-            Self::Text(_) => "string",
+            Self::Text(_) | Self::Sketch(_) => "string",
             Self::Hash(_) => "hash",
             Self::Set(_) => "set",
+            Self::SortedSet(_) => "zset",
+            Self::List(_) => "list",
         }
     }
 
     /// Whether it is a collection without elements, which no key can hold.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::Text(_) => false,
+            Self::Text(_) | Self::Sketch(_) => false,
             Self::Hash(fields) => fields.is_empty(),
             Self::Set(members) => members.is_empty(),
+            Self::SortedSet(scores) => scores.is_empty(),
+            Self::List(elements) => elements.is_empty(),
         }
     }
 }

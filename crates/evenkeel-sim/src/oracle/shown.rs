@@ -11,7 +11,7 @@ use evenkeel_core::types::Kind;
 use super::event_set::EventSet;
 use super::function::Evaluator;
 use super::history::{Amount, Deed, History};
-use crate::commands::{Bytes, NEVER, Shown, Value, real_number, whole_number};
+use crate::commands::{Bytes, NEVER, Shown, Value, real_number, sketch_registers, whole_number};
 
 /// A live version or chain of a cell.
 #[derive(Clone, Debug)]
@@ -136,12 +136,48 @@ fn value_of(kind: Kind, cells: &BTreeMap<(Kind, &[u8]), Vec<Live<'_>>>) -> (Valu
             });
             (Value::Hash(texts.collect()), clamped)
         }
+        Kind::SortedSet => {
+            let scores = fields.map(|(member, lives)| (member, score_of(lives)));
+            (Value::SortedSet(scores.collect()), false)
+        }
+        // In the order of their positions.
+        Kind::List => {
+            let texts = fields.map(|(_, lives)| text_of(lives).0);
+            (Value::List(texts.collect()), false)
+        }
+        Kind::HyperLogLog => {
+            let mut all = BTreeMap::new();
+            for live in cells.values().flatten() {
+                if let What::Written(sketch) = live.what {
+                    for (index, run) in sketch_registers(sketch) {
+                        let register = all.entry(index).or_default();
+                        *register = run.max(*register);
+                    }
+                }
+            }
+            (Value::Sketch(all), false)
+        }
         _ => {
             let mut texts = fields.map(|(_, lives)| text_of(lives));
             let (text, clamped) = texts.next().unwrap_or_default();
             (Value::Text(text), clamped)
         }
     }
+}
+
+/// The newest score that was written, or 0, plus what was added.
+fn score_of(lives: &[Live<'_>]) -> f64 {
+    let written = lives.iter().filter_map(|live| match live.what {
+        What::Written(bytes) => Some((live.rank, bytes)),
+        What::Added(_) => None,
+    });
+    let newest = written.max().map(|(_, bytes)| bytes);
+    let base = newest.and_then(|bytes| bytes.try_into().ok());
+    let added = lives.iter().map(|live| match live.what {
+        What::Added(Amount::Float(amount)) => amount,
+        _ => 0.0,
+    });
+    base.map_or(0.0, f64::from_be_bytes) + added.sum::<f64>()
 }
 
 /// The newest write, or 0, plus what was added: a write that is no number hides what was added. Tells whether the sum

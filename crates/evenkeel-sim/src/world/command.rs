@@ -1,11 +1,13 @@
 //! Commands of clients, the removal of expired keys, and what reading commands answer.
 
-use evenkeel_core::causality::Context;
+use evenkeel_core::causality::{Context, Dot};
 use evenkeel_core::command::{
     Flag, Keyspace, Random, Spec, check_arity, lookup, needs_home, unknown,
 };
+use evenkeel_core::message::Message;
 use evenkeel_core::partition::{Effect, Partition};
 use evenkeel_core::time::Now;
+use evenkeel_core::wire::decode;
 use evenkeel_resp::Reply;
 
 use super::step::{Asked, Cause};
@@ -21,8 +23,10 @@ use crate::workload::{Operation, Request};
 const GRACE_MS: u64 = 2_500;
 /// For how long a healed cluster still removes what expires: then it must come to rest.
 const EXPIRY_AFTER_HEAL_US: u64 = 15 * SECOND;
-/// One node in so many has what it answers compared after it has heard something.
-const AUDIT_PERMILLE: u64 = 100;
+/// How often a node is asked everything after it has heard something.
+const AUDIT_PERMILLE: u64 = 30;
+/// And how often after a command, about its keys.
+const AUDIT_COMMAND_PERMILLE: u64 = 250;
 
 impl World {
     /// The next operation of a client that sends commands.
@@ -47,8 +51,15 @@ impl World {
         let wall_ms = self.clocks(at).wall.0;
         self.serial += 100;
         let mut drawer = Drawer::new(&plan, &mut self.requests, self.serial);
-        let args = drawer.draw(wall_ms, room);
-        let at = if self.requests.chance(plan.home_permille) && is_conditional(&args) {
+        let mut commands = vec![drawer.draw(wall_ms, room)];
+        if drawer.chance(plan.transaction_permille) {
+            self.coverage.mark(Mark::Transaction);
+            for _ in 0..drawer.below(4) {
+                commands.push(drawer.draw(wall_ms, room));
+            }
+        }
+        let conditional = commands.iter().any(|args| is_conditional(args));
+        let at = if self.requests.chance(plan.home_permille) && conditional {
             self.coverage.mark(Mark::AtHome);
             self.home_of(at)
         } else {
@@ -59,7 +70,7 @@ impl World {
         }
         self.totals.operations += 1;
         let (session, patience_us) = self.workload.session();
-        let dots = self.command(at, &args)?;
+        let dots = self.run_commands(at, &commands)?;
         self.workload.learned(session, &dots);
         if !dots.is_empty() && self.requests.chance(250) {
             let acks = self.workload.acks();
@@ -81,70 +92,101 @@ impl World {
             .unwrap_or(at)
     }
 
-    /// Runs a command at a node: it must answer, and change what is shown there, as a single Redis would that shows
-    /// the same.
-    fn command(&mut self, at: usize, args: &[Bytes]) -> Verdict<Context> {
+    /// Runs commands at a node, as one batch: each must answer, and all together change what is shown there, as a
+    /// single Redis would that shows the same.
+    fn run_commands(&mut self, at: usize, commands: &[Vec<Bytes>]) -> Verdict<Context> {
         self.steps += 1;
-        let words = args.iter().flatten();
+        let words = commands.iter().flatten().flatten();
         let hash = words.fold(self.now, |hash, byte| mix(hash, u64::from(*byte)));
         self.trace.fold(hash);
         let now = self.clocks(at);
-        let keys = self.keys_named(args);
+        let keys = self.keys_named(commands);
         let before = self.checker.database(at, &keys, now.wall.0);
         Checker::notice(&before, &mut self.coverage);
         let first = self.checker.history.len();
-        let (reply, dots) = self.perform(at, (now, args))?;
-        if self.trace.is_read() {
-            self.note(Some(at), "command", &show(args));
-            self.note(Some(at), "", &format!("{reply:?} {dots}"));
+        let (replies, dots) = self.perform(at, (now, commands))?;
+        for (args, reply) in commands.iter().zip(&replies) {
+            if self.trace.is_read() {
+                self.note(Some(at), "command", &show(args));
+                self.note(Some(at), "", &format!("{reply:?} {dots}"));
+            }
+            self.coverage.command(&args[0], reply);
         }
-        let mut want = before.clone();
-        let wanted = answer(&mut want, (args, Some(&reply)), now.wall.0);
         if before.values().any(|shown| shown.clamped) {
             return Ok(dots);
         }
-        if !looks_alike(args, &wanted, &reply) {
-            let what = format!(
-                "{} at {before:?}: {reply:?} instead of {wanted:?}",
-                show(args)
-            );
-            return violated("command answered as by Redis", what);
+        let about = |what: &str| {
+            let shown: Vec<String> = commands.iter().map(|args| show(args)).collect();
+            format!("{} at {before:?}: {what}", shown.join("; "))
+        };
+        let mut want = before.clone();
+        for (args, reply) in commands.iter().zip(&replies) {
+            let wanted = answer(&mut want, (args, Some(reply)), now.wall.0);
+            if !looks_alike(args, &wanted, reply) {
+                let what = about(&format!("{reply:?} instead of {wanted:?}"));
+                return violated("command answered as by Redis", what);
+            }
         }
         let place = (at, &keys[..], now.wall.0);
         let after = self
             .checker
             .check_database(place, &want, "command done as by Redis")
             .map_err(|mut violation| {
-                violation.what = format!("{} at {before:?}: {}", show(args), violation.what);
+                violation.what = about(&violation.what);
                 violation
             })?;
-        if writes_elements(args) && keys.iter().all(|key| is_firm(&before, key)) {
+        let firm = keys.iter().all(|key| is_firm(&before, key));
+        if firm && commands.len() == 1 && writes_elements(&commands[0]) {
             let minted: Vec<u32> = (first..self.checker.history.len())
                 .filter_map(|event| u32::try_from(event).ok())
                 .collect();
             self.checker.check_carried(&minted, &after)?;
         }
-        self.coverage.command(&args[0], &reply);
-        self.audit(at, &keys, (now, &after))?;
+        if self.requests.chance(AUDIT_COMMAND_PERMILLE) {
+            self.audit(at, &keys, (now, &after))?;
+        }
         Ok(dots)
     }
 
+    /// A batch that arrives as one frame is applied whole.
+    pub(super) fn check_whole(&self, at: usize, frame: &[u8]) -> Verdict {
+        let Ok((_, Message::Delta(batch))) = decode(frame) else {
+            return Ok(());
+        };
+        let Some(partition) = &self.nodes[at].partition else {
+            return Ok(());
+        };
+        let mut dots = (batch.first..).zip(&batch.ops);
+        let context = partition.replica().context();
+        let left = dots.find(|(n, _)| !context.contains(Dot::new(batch.actor, *n)));
+        match left {
+            Some((n, op)) => violated("a batch is applied whole", format!("{n} is left: {op:?}")),
+            None => Ok(()),
+        }
+    }
+
     /// The keys of the run that a request is about: all of them when it names none.
-    fn keys_named(&self, args: &[Bytes]) -> Vec<Bytes> {
+    fn keys_named(&self, commands: &[Vec<Bytes>]) -> Vec<Bytes> {
         let all = self.plan.commands.iter().flat_map(|plan| plan.keys());
         let all: Vec<Bytes> = all.collect();
-        let named = all.iter().filter(|key| args[1..].contains(key)).cloned();
-        let named: Vec<Bytes> = named.collect();
-        if named.is_empty() { all } else { named }
+        if commands.iter().any(|args| args.len() == 1) {
+            return all;
+        }
+        let named = |key: &Bytes| commands.iter().any(|args| args[1..].contains(key));
+        all.into_iter().filter(named).collect()
     }
 
     /// Calls the product for a command, and carries out what it did.
-    fn perform(&mut self, at: usize, (now, args): (Now, &[Bytes])) -> Verdict<(Reply, Context)> {
+    fn perform(
+        &mut self,
+        at: usize,
+        (now, commands): (Now, &[Vec<Bytes>]),
+    ) -> Verdict<(Vec<Reply>, Context)> {
         let mut effects = std::mem::take(&mut self.effects);
-        let mut given = (Reply::Null, Context::default());
+        let mut given = (Vec::new(), Context::default());
         let random = Random::of(self.requests.next());
         self.call(at, |partition| {
-            given = request(partition, (now, random), args, &mut effects);
+            given = request(partition, (now, random), commands, &mut effects);
         })?;
         let cause = Cause {
             ticket: None,
@@ -190,10 +232,13 @@ impl World {
             let wanted = answer(&mut database, (&args, None), now.wall.0);
             let mut effects = Vec::new();
             let mut reply = Reply::Null;
+            let asked = [args];
             self.call(at, |partition| {
                 let random = Random::of(0);
-                reply = request(partition, (now, random), &args, &mut effects).0;
+                let replies = request(partition, (now, random), &asked, &mut effects).0;
+                reply = replies.into_iter().next().unwrap_or(Reply::Null);
             })?;
+            let [args] = asked;
             if !looks_alike(&args, &wanted, &reply) {
                 let what = format!(
                     "{} at {} at {} ms: {reply:?} instead of {wanted:?}",
@@ -309,18 +354,21 @@ impl World {
     }
 }
 
-/// A request as the shell runs it, were this the only partition; gives the dots that it minted.
+/// Requests as the shell runs them, were this the only partition: in one batch. Gives the dots that they minted.
 fn request(
     partition: &mut Partition,
     (now, random): (Now, Random),
-    args: &[Bytes],
+    commands: &[Vec<Bytes>],
     effects: &mut Vec<Effect>,
-) -> (Reply, Context) {
+) -> (Vec<Reply>, Context) {
     let mut keys = Keyspace::new(partition, now, random, effects);
-    let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-    let reply = run(&mut keys, &args);
+    let mut replies = Vec::with_capacity(commands.len());
+    for args in commands {
+        let args: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+        replies.push(run(&mut keys, &args));
+    }
     let dots = keys.dots().clone();
-    (reply, dots)
+    (replies, dots)
 }
 
 fn run(keys: &mut Keyspace<'_>, args: &[&[u8]]) -> Reply {
@@ -362,11 +410,15 @@ fn ask_about(key: &Bytes, value: Option<&Value>, questions: &mut Vec<Vec<Bytes>>
         "PTTL",
         "EXPIRETIME",
         "PEXPIRETIME",
-        "GET",
         "SCARD",
         "HLEN",
+        "ZCARD",
+        "LLEN",
     ] {
         ask(&[name.as_bytes(), key]);
+    }
+    if !matches!(value, Some(Value::Sketch(_))) {
+        ask(&[b"GET", key]);
     }
     match value {
         Some(Value::Text(_)) => {
@@ -391,6 +443,23 @@ fn ask_about(key: &Bytes, value: Option<&Value>, questions: &mut Vec<Vec<Bytes>>
                 ask(&[b"HSTRLEN", key, field]);
             }
         }
+        Some(Value::SortedSet(scores)) => {
+            ask(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]);
+            ask(&[b"ZRANGE", key, b"0", b"1", b"REV"]);
+            ask(&[b"ZCOUNT", key, b"-1", b"1.5"]);
+            ask(&[b"ZRANK", key, b"nosuch"]);
+            for member in scores.keys() {
+                ask(&[b"ZSCORE", key, member]);
+                ask(&[b"ZRANK", key, member]);
+            }
+        }
+        Some(Value::List(_)) => {
+            ask(&[b"LRANGE", key, b"0", b"-1"]);
+            ask(&[b"LRANGE", key, b"1", b"-2"]);
+            ask(&[b"LINDEX", key, b"0"]);
+            ask(&[b"LINDEX", key, b"-1"]);
+        }
+        Some(Value::Sketch(_)) => ask(&[b"PFCOUNT", key]),
         None => {}
     }
 }

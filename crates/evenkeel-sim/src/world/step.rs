@@ -53,6 +53,8 @@ struct Results {
     logged: Vec<EventNo>,
     replies: Vec<(u64, Reply)>,
     received: bool,
+    /// Batches minted.
+    batches: usize,
 }
 
 impl World {
@@ -110,7 +112,10 @@ impl World {
         if let Input::Frame { frame, .. } = &input {
             self.trace.fold_bytes(frame);
         }
-        let heard = matches!(&input, Input::Frame { .. });
+        let heard = match &input {
+            Input::Frame { frame, .. } if self.plan.commands.is_some() => Some(frame.clone()),
+            _ => None,
+        };
         let shown = self.trace.is_read().then(|| super::show::input(&input));
         let now = self.clocks(at);
         let mut effects = std::mem::take(&mut self.effects);
@@ -130,7 +135,8 @@ impl World {
         effects.clear();
         self.effects = effects;
         verdict?;
-        if heard {
+        if let Some(frame) = heard {
+            self.check_whole(at, &frame)?;
             self.audit_sometimes(at)?;
         }
         Ok(())
@@ -168,7 +174,9 @@ impl World {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist { record, dots } => {
-                    self.learn(at, &record, cause)?;
+                    if self.learn(at, &record, cause)? {
+                        results.batches += 1;
+                    }
                     let events = self.checker.events_of(&dots)?;
                     results.logged.extend_from_slice(&events);
                     let bytes = record;
@@ -183,6 +191,10 @@ impl World {
                 Effect::Changed { .. } => {}
                 Effect::Observe(observation) => self.observe(at, observation, &mut results)?,
             }
+        }
+        if results.batches > 1 {
+            let what = format!("{} batches in one call", results.batches);
+            return violated("a batch leaves whole", what);
         }
         if self.totals.messages > MESSAGES_MAX {
             return violated("I14 traffic", format!("more than {MESSAGES_MAX} frames"));
@@ -248,15 +260,20 @@ impl World {
     }
 
     /// Learns what a client's write minted, from its log record.
-    fn learn(&mut self, at: usize, record: &Bytes, Cause { ticket, asked }: Cause<'_>) -> Verdict {
+    fn learn(
+        &mut self,
+        at: usize,
+        record: &Bytes,
+        Cause { ticket, asked }: Cause<'_>,
+    ) -> Verdict<bool> {
         let writes = match asked {
-            Asked::Nothing | Asked::Writes([]) => return Ok(()),
+            Asked::Nothing | Asked::Writes([]) => return Ok(false),
             Asked::Writes(writes) => Some(writes),
             Asked::Commands => None,
         };
         let batch = match decode_record(record) {
             Ok((_, Decoded::Frame(Message::Delta(batch)))) => batch,
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(false),
             Err(error) => return violated("I18 unreadable record", error.to_string()),
         };
         if batch.actor != self.nodes[at].actor {
@@ -274,7 +291,7 @@ impl World {
         {
             *minted = events;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn send(&mut self, from: usize, to: usize, frame: Bytes) {

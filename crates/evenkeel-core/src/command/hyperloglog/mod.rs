@@ -21,6 +21,7 @@ use sketch::{Sketch, Unreadable};
 use super::keyspace::{Keyspace, Writes};
 use super::string::text_of;
 use super::view::View;
+use crate::bug::Bug;
 use crate::partition::Write;
 use crate::types::{Cell, CellId, Kind};
 
@@ -71,7 +72,8 @@ fn held(keys: &Keyspace<'_>, key: &[u8]) -> Result<Held, Reply> {
             let mut own = Sketch::empty();
             let field = own_field(keys);
             let mut cells = view.cells(Kind::HyperLogLog);
-            if let Some((_, cell)) = cells.find(|(name, _)| *name == field) {
+            let forgets = keys.switches().breaks(Bug::SketchForgets);
+            if let Some((_, cell)) = cells.find(|(name, _)| *name == field && !forgets) {
                 merge_cell(&mut own, &view, cell);
             }
             let shown = Some(merged(&view));

@@ -44,6 +44,16 @@ impl Drawer<'_> {
             Family::Set if self.rng.chance(200) => return request(&[b"SPOP", &key]),
             Family::Set => b"SREM",
             Family::Hash => b"HDEL",
+            Family::SortedSet if self.rng.chance(300) => {
+                let rank = self.rng.pick(&["0", "-1", "1"]);
+                return request(&[b"ZREMRANGEBYRANK", &key, rank.as_bytes(), rank.as_bytes()]);
+            }
+            Family::SortedSet if self.rng.chance(200) => {
+                return request(&[b"ZREMRANGEBYSCORE", &key, b"-3", b"2.25"]);
+            }
+            Family::SortedSet => b"ZREM",
+            Family::List => return self.shorten(key),
+            Family::Sketch => return request(&[b"DEL", &key]),
         };
         let mut args = request(&[name, &key]);
         args.extend(self.fields());
@@ -66,7 +76,7 @@ impl Drawer<'_> {
                 request(&[b"SETRANGE", &key, offset.as_bytes(), &value])
             }
             75..=84 => {
-                let other = self.other_key();
+                let other = self.other_key(&key, Family::Text);
                 let also = self.value();
                 request(&[b"MSET", &key, &value, &other, &also])
             }
@@ -134,6 +144,109 @@ impl Drawer<'_> {
     pub(super) fn set(&mut self, key: Bytes) -> Vec<Bytes> {
         let mut args = request(&[b"SADD", &key]);
         args.extend(self.fields());
+        args
+    }
+
+    /// A score, or what is added to one: sums of such are exact.
+    fn score(&mut self) -> Bytes {
+        if self.rng.chance(500) {
+            return self.fraction();
+        }
+        let whole = i64::try_from(self.rng.below(2_000)).unwrap_or(0) - 1_000;
+        whole.to_string().into_bytes()
+    }
+
+    pub(super) fn sorted_set(&mut self, key: Bytes) -> Vec<Bytes> {
+        let (score, member) = (self.score(), self.field());
+        match self.rng.below(100) {
+            0..=39 => {
+                let mut args = request(&[b"ZADD", &key]);
+                for member in self.fields() {
+                    args.push(self.score());
+                    args.push(member);
+                }
+                args
+            }
+            40..=54 => {
+                let option = self.rng.pick(&["NX", "XX", "GT", "LT", "CH"]);
+                request(&[b"ZADD", &key, option.as_bytes(), &score, &member])
+            }
+            55..=59 => request(&[b"ZADD", &key, b"INCR", &score, &member]),
+            _ => request(&[b"ZINCRBY", &key, &score, &member]),
+        }
+    }
+
+    /// An element: seldom one that is there already.
+    fn element(&mut self) -> Bytes {
+        if self.rng.chance(300) {
+            return self.field();
+        }
+        self.value()
+    }
+
+    pub(super) fn list(&mut self, key: Bytes) -> Vec<Bytes> {
+        let name = self.rng.pick(&["LPUSH", "RPUSH"]);
+        match self.rng.below(100) {
+            0..=49 => {
+                let mut args = request(&[name.as_bytes(), &key]);
+                for _ in 0..self.rng.between(1, self.plan.elements_max) {
+                    args.push(self.element());
+                }
+                args
+            }
+            50..=59 => {
+                let name = self.rng.pick(&["LPUSHX", "RPUSHX"]);
+                let element = self.element();
+                request(&[name.as_bytes(), &key, &element])
+            }
+            60..=79 => {
+                let side = self.rng.pick(&["BEFORE", "AFTER"]);
+                let (pivot, element) = (self.field(), self.element());
+                request(&[b"LINSERT", &key, side.as_bytes(), &pivot, &element])
+            }
+            80..=89 => {
+                let index = self.rng.pick(&["0", "-1", "1", "2"]);
+                let element = self.element();
+                request(&[b"LSET", &key, index.as_bytes(), &element])
+            }
+            _ => {
+                let other = self.other_key(&key, Family::List);
+                let (from, to) = (
+                    self.rng.pick(&["LEFT", "RIGHT"]),
+                    self.rng.pick(&["LEFT", "RIGHT"]),
+                );
+                request(&[b"LMOVE", &key, &other, from.as_bytes(), to.as_bytes()])
+            }
+        }
+    }
+
+    fn shorten(&mut self, key: Bytes) -> Vec<Bytes> {
+        match self.rng.below(100) {
+            0..=34 => request(&[b"LPOP", &key]),
+            35..=69 => request(&[b"RPOP", &key]),
+            70..=84 => {
+                let wanted = self.rng.pick(&["0", "1", "-1", "2"]);
+                let element = self.field();
+                request(&[b"LREM", &key, wanted.as_bytes(), &element])
+            }
+            _ => {
+                let (from, to) =
+                    self.rng
+                        .pick(&[("0", "3"), ("1", "-1"), ("0", "-2"), ("-3", "-1")]);
+                request(&[b"LTRIM", &key, from.as_bytes(), to.as_bytes()])
+            }
+        }
+    }
+
+    pub(super) fn sketch(&mut self, key: Bytes) -> Vec<Bytes> {
+        if self.rng.chance(200) {
+            let other = self.other_key(&key, Family::Sketch);
+            return request(&[b"PFMERGE", &key, &other]);
+        }
+        let mut args = request(&[b"PFADD", &key]);
+        for _ in 0..self.rng.between(0, self.plan.elements_max) {
+            args.push(self.rng.below(40).to_string().into_bytes());
+        }
         args
     }
 

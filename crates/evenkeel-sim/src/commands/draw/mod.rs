@@ -14,10 +14,23 @@ pub(crate) enum Family {
     Counter,
     Set,
     Hash,
+    SortedSet,
+    List,
+    Sketch,
 }
 
 impl Family {
-    const ALL: [Self; 4] = [Self::Text, Self::Counter, Self::Set, Self::Hash];
+    const ALL: [Self; 7] = [
+        Self::Text,
+        Self::Counter,
+        Self::Set,
+        Self::Hash,
+        Self::SortedSet,
+        Self::List,
+        Self::Sketch,
+    ];
+    /// What a key of sketches is used for by mistake: nothing that takes its form for a text.
+    const NO_TEXTS: [Self; 4] = [Self::Set, Self::Hash, Self::SortedSet, Self::List];
 }
 
 /// What a seed draws for its commands.
@@ -45,6 +58,8 @@ pub(crate) struct CommandPlan {
     amount_max: u64,
     /// Whether fractions are added.
     fractions: bool,
+    /// How often several commands run as one batch.
+    pub(crate) transaction_permille: u64,
     /// How often a conditional command goes to the home rather than running where the client is.
     pub(crate) home_permille: u64,
     /// Time between two looks for expired keys.
@@ -89,6 +104,7 @@ impl CommandPlan {
             key_removal_permille: rng.spread(20, 400),
             amount_max: if huge { 1 << 62 } else { rng.spread(1, 100) },
             fractions: rng.chance(500) && !huge,
+            transaction_permille: rng.pick(&[0, 50, 300]),
             home_permille: rng.pick(&[0, 500, 1000]),
             expiry_us: rng.spread(200_000, 3_000_000),
             expiry_limit: rng.index(8) + 1,
@@ -119,6 +135,14 @@ impl<'a> Drawer<'a> {
         Self { plan, rng, serial }
     }
 
+    pub(crate) const fn chance(&mut self, permille: u64) -> bool {
+        self.rng.chance(permille)
+    }
+
+    pub(crate) const fn below(&mut self, end: u64) -> u64 {
+        self.rng.below(end)
+    }
+
     /// The next command, of those that the product has. Without `room`, none that needs new cells for its elements.
     pub(crate) fn draw(&mut self, now_ms: u64, room: bool) -> Vec<Bytes> {
         loop {
@@ -131,10 +155,14 @@ impl<'a> Drawer<'a> {
 
     fn candidate(&mut self, now_ms: u64) -> Vec<Bytes> {
         let number = self.key_number();
-        let family = if self.rng.chance(self.plan.mixed_permille) {
-            self.rng.pick(&Family::ALL)
-        } else {
-            self.plan.keys[number]
+        let own = self.plan.keys[number];
+        let family = match own {
+            _ if !self.rng.chance(self.plan.mixed_permille) => own,
+            Family::Sketch => self.rng.pick(&Family::NO_TEXTS),
+            _ => match self.rng.pick(&Family::ALL) {
+                Family::Sketch => Family::Text,
+                other => other,
+            },
         };
         let key = key(number);
         if self.rng.chance(self.plan.read_permille) {
@@ -145,7 +173,7 @@ impl<'a> Drawer<'a> {
         }
         if self.rng.chance(self.plan.removal_permille) {
             if self.rng.chance(self.plan.key_removal_permille) {
-                return self.remove_keys(key);
+                return self.remove_keys(key, own);
             }
             return self.remove(key, family);
         }
@@ -154,6 +182,9 @@ impl<'a> Drawer<'a> {
             Family::Counter => self.counter(key),
             Family::Set => self.set(key),
             Family::Hash => self.hash(key),
+            Family::SortedSet => self.sorted_set(key),
+            Family::List => self.list(key),
+            Family::Sketch => self.sketch(key),
         }
     }
 
@@ -163,8 +194,13 @@ impl<'a> Drawer<'a> {
         self.rng.index(keys).min(self.rng.index(keys))
     }
 
-    fn other_key(&mut self) -> Bytes {
-        key(self.key_number())
+    /// Another key, or the same, for a command on two. Sketches keep to themselves.
+    fn other_key(&mut self, own: &[u8], family: Family) -> Bytes {
+        let sketch = family == Family::Sketch;
+        let drawn = self.key_number();
+        let mut near = (0..self.plan.keys.len()).map(|step| (drawn + step) % self.plan.keys.len());
+        let fits = |number: &usize| (self.plan.keys[*number] == Family::Sketch) == sketch;
+        near.find(fits).map_or_else(|| own.to_vec(), key)
     }
 
     fn read(&mut self, key: Bytes, family: Family) -> Vec<Bytes> {
@@ -173,6 +209,9 @@ impl<'a> Drawer<'a> {
             Family::Text | Family::Counter => &["GET", "STRLEN"],
             Family::Set => &["SMEMBERS", "SCARD"],
             Family::Hash => &["HGETALL", "HLEN", "HKEYS", "HVALS"],
+            Family::SortedSet => &["ZCARD"],
+            Family::List => &["LLEN"],
+            Family::Sketch => &["PFCOUNT"],
         };
         let name = if self.rng.chance(400) {
             self.rng.pick(&general)
@@ -208,15 +247,17 @@ impl<'a> Drawer<'a> {
         self.rng.between(shortest, longest.max(shortest))
     }
 
-    fn remove_keys(&mut self, key: Bytes) -> Vec<Bytes> {
+    fn remove_keys(&mut self, key: Bytes, family: Family) -> Vec<Bytes> {
+        let other = self.other_key(&key, family);
         match self.rng.below(100) {
-            0..=54 => request(&[b"DEL", &key]),
-            55..=64 => request(&[b"UNLINK", &key]),
-            65..=79 => {
-                let other = self.other_key();
-                request(&[b"DEL", &key, &other])
-            }
-            80..=89 => request(&[b"GETDEL", &key]),
+            0..=49 => request(&[b"DEL", &key]),
+            50..=59 => request(&[b"UNLINK", &key]),
+            60..=69 => request(&[b"DEL", &key, &other]),
+            70..=74 if family != Family::Sketch => request(&[b"GETDEL", &key]),
+            75..=80 => request(&[b"RENAME", &key, &other]),
+            81..=83 => request(&[b"RENAMENX", &key, &other]),
+            84..=86 => request(&[b"COPY", &key, &other]),
+            87..=89 => request(&[b"COPY", &key, &other, b"REPLACE"]),
             _ => request(&[b"FLUSHALL"]),
         }
     }
@@ -228,6 +269,20 @@ fn request(words: &[&[u8]]) -> Vec<Bytes> {
 }
 
 /// Whether each element that the command writes is a cell of its own, or may be.
-const fn needs_room(_name: &[u8]) -> bool {
-    false
+const fn needs_room(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"LPUSH"
+            | b"RPUSH"
+            | b"LPUSHX"
+            | b"RPUSHX"
+            | b"LINSERT"
+            | b"LMOVE"
+            | b"RPOPLPUSH"
+            | b"RENAME"
+            | b"RENAMENX"
+            | b"COPY"
+            | b"PFADD"
+            | b"PFMERGE"
+    )
 }

@@ -38,6 +38,21 @@ pub(super) fn run(model: &mut Model<'_>, name: &str, args: &[Bytes]) -> Option<O
                 .is_some(),
             )
         }
+        "rename" | "renamenx" => return Some(rename(model, name, args)),
+        "copy" if args[1] == args[2] => {
+            let same = "ERR source and destination objects are the same";
+            return Some(Err(Reply::error(same)));
+        }
+        "copy" => {
+            let replace = args[3..].iter().any(|option| is(option, "REPLACE"));
+            let free = replace || !model.keys.contains_key(&args[2]);
+            let found = model.keys.get(&args[1]).filter(|_| free).cloned();
+            truth(
+                found
+                    .map(|shown| model.keys.insert(args[2].clone(), shown))
+                    .is_some(),
+            )
+        }
         "expire" | "pexpire" | "expireat" | "pexpireat" => return Some(expire(model, name, args)),
         "ttl" | "pttl" | "expiretime" | "pexpiretime" => lifetime(model, name, &args[1]),
         _ => return None,
@@ -79,6 +94,21 @@ pub(super) fn set_deadline(model: &mut Model<'_>, key: &[u8], deadline: u64) {
         shown.firm = true;
         shown.deadline = deadline;
     }
+}
+
+fn rename(model: &mut Model<'_>, name: &str, args: &[Bytes]) -> Outcome {
+    let Some(shown) = model.keys.get(&args[1]).cloned() else {
+        return Err(Reply::error("ERR no such key"));
+    };
+    let (nx, same) = (name == "renamenx", args[1] == args[2]);
+    if nx && model.keys.contains_key(&args[2]) {
+        return Ok(truth(false));
+    }
+    if !same {
+        model.keys.remove(&args[1]);
+        model.keys.insert(args[2].clone(), shown);
+    }
+    Ok(if nx { truth(true) } else { ok() })
 }
 
 fn expire(model: &mut Model<'_>, name: &str, args: &[Bytes]) -> Outcome {

@@ -2,10 +2,15 @@
 
 mod hashes;
 mod keys;
+mod lists;
 mod sets;
+mod sketches;
+mod sorted_sets;
 mod strings;
 
 use evenkeel_resp::Reply;
+
+pub(crate) use sketches::decode as sketch_registers;
 
 use super::value::{Bytes, Database, NEVER, Shown, Value};
 
@@ -38,7 +43,10 @@ pub(crate) fn answer(
         .or_else(|| strings::run(&mut model, &name, args))
         .or_else(|| keys::run(&mut model, &name, args))
         .or_else(|| sets::run(&mut model, &name, args))
-        .or_else(|| hashes::run(&mut model, &name, args));
+        .or_else(|| hashes::run(&mut model, &name, args))
+        .or_else(|| sorted_sets::run(&mut model, &name, args))
+        .or_else(|| lists::run(&mut model, &name, args))
+        .or_else(|| sketches::run(&mut model, &name, args));
     match outcome {
         Some(Ok(reply) | Err(reply)) => reply,
         None => Reply::error(format!("the model knows no {name}")),
