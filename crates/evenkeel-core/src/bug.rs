@@ -97,6 +97,12 @@ bugs! {
     IncrementsLost = "increments-lost-on-score",
     /// Only the first half of a batch is applied when it arrives.
     BatchInPart = "batch-applied-in-part",
+    /// A checkpoint takes the place of the log before all of it is on the disk.
+    CheckpointNotAtomic = "checkpoint-not-atomic",
+    /// The log loses records that the checkpoint does not hold.
+    SegmentDroppedEarly = "segment-dropped-early",
+    /// A log without its beginning is read as if nothing were missing.
+    LossIgnored = "loss-ignored",
 }
 
 /// Which rule is broken, if any.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use evenkeel_core::causality::Context;
 
-use crate::oracle::EventNo;
+use crate::oracle::{EventNo, EventSet};
 use crate::rng::Rng;
 
 /// One record of the log.
@@ -34,6 +34,8 @@ pub(crate) struct Disk {
     synced: usize,
     /// How many records the sync that runs will cover.
     syncing: Option<usize>,
+    /// Every event that was ever synced here: it must be here for ever, whatever takes the place of its record.
+    promised: EventSet,
 }
 
 impl Disk {
@@ -46,6 +48,17 @@ impl Disk {
     pub(crate) fn durable_events(&self) -> impl Iterator<Item = EventNo> {
         let synced = self.records.iter().take(self.synced);
         synced.flat_map(|record| record.events.iter().copied())
+    }
+
+    /// Every event that was ever synced here.
+    pub(crate) const fn promised(&self) -> &EventSet {
+        &self.promised
+    }
+
+    fn promise(&self) -> EventSet {
+        let mut all = self.promised.clone();
+        all.join(&events_of(self.records.iter()));
+        all
     }
 
     /// Appends a record.
@@ -66,6 +79,8 @@ impl Disk {
     pub(crate) fn end_sync(&mut self) -> &[Rc<Record>] {
         let upto = self.syncing.take().unwrap_or(self.synced);
         let from = std::mem::replace(&mut self.synced, upto);
+        let covered = self.records[from..upto].iter();
+        self.promised.join(&events_of(covered));
         &self.records[from..upto]
     }
 
@@ -77,7 +92,33 @@ impl Disk {
         self.records.truncate(self.synced + kept);
         self.synced = self.records.len();
         self.syncing = None;
+        // What a crash has kept is read back, and then counts as synced.
+        self.promised = self.promise();
         (unsynced - kept, kept)
+    }
+
+    /// How many records there are: what a checkpoint of this moment takes the place of.
+    pub(crate) fn length(&self) -> usize {
+        self.records.len()
+    }
+
+    /// A checkpoint is on the disk, whole: it takes the place of the first `covered` records, if those are synced.
+    /// Tells whether they were.
+    pub(crate) fn replace_front(&mut self, covered: usize, checkpoint: Vec<Rc<Record>>) -> bool {
+        // While a sync runs it counts by places.
+        if covered > self.synced || self.syncing.is_some() {
+            return false;
+        }
+        self.synced = self.synced - covered + checkpoint.len();
+        self.records.splice(..covered, checkpoint);
+        true
+    }
+
+    /// The first records are lost; everything that is left was synced.
+    pub(crate) fn lose_front(&mut self, lost: usize) {
+        self.records.drain(..lost);
+        self.synced = self.records.len();
+        self.promised = events_of(self.records.iter());
     }
 
     /// A copy of all there is.
@@ -91,7 +132,14 @@ impl Disk {
     /// Another content takes the place of this one, all of it synced.
     pub(crate) fn replace(&mut self, records: Vec<Rc<Record>>) {
         self.synced = records.len();
+        self.promised = events_of(records.iter());
         self.records = records;
         self.syncing = None;
     }
+}
+
+fn events_of<'a>(records: impl Iterator<Item = &'a Rc<Record>>) -> EventSet {
+    records
+        .flat_map(|record| record.events.iter().copied())
+        .collect()
 }

@@ -68,6 +68,10 @@ faults! {
     Clone = "clone",
     /// A node restarts with an empty disk.
     Wipe = "wipe",
+    /// Checkpoints take the place of the log's beginning.
+    Checkpoint = "checkpoint",
+    /// A process dies, and a checkpoint, or the log's beginning, is lost with it.
+    LostFront = "lost-front",
     /// Fsyncs take up to a second.
     SlowDisk = "slow-disk",
     /// The dot index is small.

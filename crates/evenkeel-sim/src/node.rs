@@ -20,6 +20,8 @@ pub(crate) enum Fate {
     Clone(Vec<Rc<Record>>),
     /// It is empty.
     Wipe,
+    /// So many of its first records are lost.
+    LoseFront(usize),
 }
 
 /// A node.
@@ -45,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) fate: Fate,
     /// A copy of the disk taken earlier.
     pub(crate) image: Option<Image>,
+    /// A checkpoint on its way to the disk: how many records it takes the place of, and its own.
+    pub(crate) checkpoint: Option<(usize, Vec<Rc<Record>>)>,
     /// Whether an anti-entropy request is open.
     pub(crate) asking: bool,
     /// The member whose next answer to it comes late.
@@ -74,6 +78,7 @@ impl Node {
             ticks: 0,
             fate: Fate::Keep,
             image: None,
+            checkpoint: None,
             asking: false,
             held_from: None,
             haunted_until: 0,

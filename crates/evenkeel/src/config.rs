@@ -140,6 +140,12 @@ pub struct Config {
     pub sync: SyncPolicy,
     /// The file with the token that lets others than this machine use the HTTP API; without it nobody else may.
     pub http_token_file: Option<PathBuf>,
+    /// Checkpoints are made when the log has grown by this many bytes, or by as many as the last ones took, if that
+    /// is more. Higher: fewer bytes written, a longer log, a slower start.
+    pub checkpoint_log_bytes: u64,
+    /// Starts although a checkpoint of data that only this node holds is lost, with what is left.
+    #[serde(skip)]
+    pub accept_loss: bool,
     /// Threads that execute commands; 0: one fewer than there are cores, at least one.
     pub threads: usize,
 }
@@ -158,6 +164,8 @@ impl Default for Config {
             fault_injection: false,
             sync: SyncPolicy::EverySecond,
             http_token_file: None,
+            checkpoint_log_bytes: 256 << 20,
+            accept_loss: false,
             threads: 0,
         }
     }

@@ -47,6 +47,8 @@ metrics! {
     collected_index = "counter", "evenkeel_index_collected_total", "Index entries collected because every member has them.";
     collected_chains = "counter", "evenkeel_chains_collected_total", "Dead counter chains collected.";
     conflicts = "counter", "evenkeel_conflicts_total", "Concurrent writes of which one is not shown, as noticed here. Growing: look at EK.CONFLICTS; use types that merge, or send the writes of a key to one node.";
+    checkpoints = "counter", "evenkeel_checkpoints_total", "Rounds of checkpoints that let the beginning of the log go.";
+    checkpoint_failures = "counter", "evenkeel_checkpoint_failures_total", "Rounds of checkpoints that failed. Growing: the disk is full or broken, and the log grows; see the node's log.";
     counters_clamped = "counter", "evenkeel_counters_clamped_total", "Merged counters outside the 64-bit range, shown clamped. Above zero: the application counts too far.";
 }
 

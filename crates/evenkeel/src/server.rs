@@ -89,6 +89,8 @@ impl Server {
         server.spawn("evenkeel-node", move || {
             run_node(node, news, peer, (http, token))
         })?;
+        let node = Arc::clone(&server.node);
+        server.spawn("evenkeel-checkpoint", move || node::keep_log_short(node))?;
         for number in 0..executors {
             let node = Arc::clone(&server.node);
             // The first executor takes the bound socket, so that the port is never free in between.

@@ -117,6 +117,12 @@ impl Clock {
         self.last = self.last.max(stamp.min(self.reserved));
     }
 
+    /// The bound that the log holds: every stamp given so far is below it.
+    #[must_use]
+    pub const fn reserved(&self) -> Hlc {
+        self.reserved
+    }
+
     /// Continues above a bound found in the log.
     pub fn restore(&mut self, bound: Hlc) {
         self.last = self.last.max(bound);

@@ -7,6 +7,7 @@
 
 mod advert;
 mod awaited;
+mod checkpoint;
 mod collect;
 mod conflicts;
 mod divergence;

@@ -494,8 +494,16 @@ impl Replica {
 
     /// Installs a whole spooled snapshot in one logical step (replication.md 2.4).
     pub(super) fn install(&mut self, chunks: &[SnapshotChunk]) {
+        // Into an empty replica every chunk brings keys of its own: there is nothing to look for before it. This is
+        // how a checkpoint is read, where looking would take the square of the keys.
+        let empty = self.context.is_empty() && self.store.key_count() == 0;
         for chunk in chunks {
-            self.install_range(chunk);
+            let local = if empty {
+                Vec::new()
+            } else {
+                self.store.ids_in(&range_of(chunk))
+            };
+            self.join_range(chunk, &local);
         }
         // Not before all cells are joined: a mask taken over makes dots known here, and residue of a later chunk
         // would then look as if it had been collected here.
@@ -517,13 +525,14 @@ impl Replica {
 
     /// Joins every local and remote cell of a chunk's keys; a cell the source lacks is joined as empty.
     pub(super) fn install_range(&mut self, chunk: &SnapshotChunk) {
+        let local = self.store.ids_in(&range_of(chunk));
+        self.join_range(chunk, &local);
+    }
+
+    fn join_range(&mut self, chunk: &SnapshotChunk, local: &[CellId]) {
         for (actor, upto, keep) in &chunk.fences {
             self.fences.add(*actor, *upto, keep.clone());
         }
-        let range = Range::Keys {
-            from: chunk.from.clone(),
-            to: chunk.to.clone(),
-        };
         let masks_at = |id: &CellId| {
             let mut joined = Context::default();
             chunk
@@ -535,7 +544,6 @@ impl Replica {
         };
         let remote: BTreeMap<&CellId, &Cell> =
             chunk.cells.iter().map(|(id, cell)| (id, cell)).collect();
-        let local = self.store.ids_in(&range);
         let absent = Cell::default();
         for id in local.iter().filter(|id| !remote.contains_key(id)) {
             self.join_snapshot_cell(id, &absent, masks_at(id), &chunk.context);
@@ -545,7 +553,7 @@ impl Replica {
         }
         if self.switches.breaks(Bug::M22) {
             let claimed = self.knowledge().1.strip(&chunk.context);
-            self.masks.add(&range, claimed);
+            self.masks.add(&range_of(chunk), claimed);
         }
     }
 
@@ -630,5 +638,13 @@ impl Replica {
             .into_owned();
         state.clear_pre();
         state
+    }
+}
+
+/// The keys that a chunk covers.
+fn range_of(chunk: &SnapshotChunk) -> Range {
+    Range::Keys {
+        from: chunk.from.clone(),
+        to: chunk.to.clone(),
     }
 }

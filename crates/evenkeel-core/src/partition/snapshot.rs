@@ -175,7 +175,7 @@ impl Partition {
     }
 
     /// Everything, in chunks of whole keys.
-    fn cut(&self, id: SnapshotId) -> Vec<SnapshotChunk> {
+    pub(super) fn cut(&self, id: SnapshotId) -> Vec<SnapshotChunk> {
         let mut parts: Vec<(Key, Vec<(CellId, Cell)>)> = vec![(Key::default(), Vec::new())];
         let mut room = self.settings.snapshot_chunk_bytes;
         for (cell_id, cell) in self.replica.cells() {
@@ -314,7 +314,12 @@ impl Partition {
     /// Reads an installation back from the log.
     pub(super) fn replay_install(&mut self, id: SnapshotId) {
         let chunks = std::mem::take(&mut self.snapshots.replayed);
-        if chunks.iter().all(|chunk| chunk.id == id) {
+        // A log that has lost its beginning may begin between them: a part of a snapshot says nothing.
+        let numbered = chunks.iter().zip(0..);
+        let whole = numbered.fold(true, |whole, (chunk, index)| {
+            whole && chunk.id == id && chunk.index == index
+        });
+        if whole && chunks.last().is_some_and(|last| last.to.is_none()) {
             self.replica.install(&chunks);
         }
     }

@@ -69,6 +69,10 @@ impl Checker {
             let what = format!("the log names other events than {context}");
             return violated("I5 replay", what);
         }
+        if !node.disk.promised().is_subset(&events) {
+            let what = format!("what was synced on the disk of {} is gone", node.id);
+            return violated("(6) durable event lost", what);
+        }
         for event in events.iter() {
             self.applied[event as usize] |= 1 << at;
             self.durable[event as usize] |= 1 << at;

@@ -1,12 +1,16 @@
 //! Crashes, starts, losses, pauses.
 
+use std::rc::Rc;
+
+use evenkeel_core::causality::Context;
 use evenkeel_core::id::{ActorId, NodeId, PartitionId};
 use evenkeel_core::partition::{Input, Partition, Settings};
 
 use super::step::Cause;
 use super::{Due, KeepsActor, World};
-use crate::checker::{Verdict, violated};
+use crate::checker::{Verdict, Violation, violated};
 use crate::coverage::Mark;
+use crate::disk::Record;
 use crate::faults::Fault;
 use crate::node::Fate;
 use crate::swarm::{MS, SECOND};
@@ -82,6 +86,7 @@ impl World {
             self.coverage.mark(Mark::CrashInSnapshot);
         }
         node.chunk_at = None;
+        node.checkpoint = None;
         node.partition = None;
         node.boot += 1;
         node.paused = false;
@@ -112,6 +117,7 @@ impl World {
         let fresh = ActorId(self.actors.next());
         let mut kept = (self.keeps_actor == KeepsActor::Always && self.nodes[at].boot > 0)
             .then_some(self.nodes[at].actor);
+        let mut front_lost = false;
         match std::mem::replace(&mut self.nodes[at].fate, Fate::Keep) {
             Fate::Keep => {}
             Fate::Restore(image) => {
@@ -124,6 +130,11 @@ impl World {
             Fate::Clone(records) => {
                 self.coverage.fault(Fault::Clone);
                 self.nodes[at].disk.replace(records);
+            }
+            Fate::LoseFront(lost) => {
+                self.coverage.fault(Fault::LostFront);
+                self.nodes[at].disk.lose_front(lost);
+                front_lost = true;
             }
             Fate::Wipe => {
                 self.coverage.fault(Fault::Wipe);
@@ -138,7 +149,7 @@ impl World {
         node.ticks = 0;
         node.resumed_at = self.now;
         node.partition = Some(Partition::new(settings, actor));
-        self.replay(at)?;
+        self.replay(at, front_lost)?;
         self.note(Some(at), "start", &format!("as {actor}"));
         self.plan_expiry(at);
         if let Some(every) = self.plan.disk.every_us {
@@ -149,16 +160,51 @@ impl World {
         Ok(())
     }
 
-    fn replay(&mut self, at: usize) -> Verdict {
+    /// What a checkpoint of a node's replica holds now, as records of its disk.
+    pub(super) fn checkpoint_of(&mut self, at: usize) -> Result<Vec<Rc<Record>>, Box<Violation>> {
+        let mut bytes = Vec::new();
+        let mut context = Context::default();
+        self.call(at, |partition| {
+            bytes = partition.checkpoint();
+            context = partition.replica().context().clone();
+        })?;
+        let events = self.checker.events_of(&context)?;
+        let last = bytes.len().saturating_sub(1);
+        let records = bytes.into_iter().enumerate().map(|(place, bytes)| {
+            let events = if place == last {
+                events.clone()
+            } else {
+                Vec::new()
+            };
+            Rc::new(Record {
+                bytes,
+                dots: Context::default(),
+                events,
+            })
+        });
+        Ok(records.collect())
+    }
+
+    fn replay(&mut self, at: usize, front_lost: bool) -> Verdict {
         let records = self.nodes[at].disk.records().to_vec();
         let mut refused = None;
         self.call(at, |partition| {
-            refused = records
-                .iter()
-                .find_map(|record| partition.replay(&record.bytes).err());
+            refused = records.iter().find_map(|record| {
+                let replayed = if front_lost {
+                    partition.replay_after_loss(&record.bytes)
+                } else {
+                    partition.replay(&record.bytes)
+                };
+                replayed.err()
+            });
         })?;
         if let Some(error) = refused {
             return violated("I18 unreadable record", error.to_string());
+        }
+        if front_lost {
+            // As the product does: the log alone would be read differently the next time.
+            let checkpoint = self.checkpoint_of(at)?;
+            self.nodes[at].disk.replace(checkpoint);
         }
         let now = self.clocks(at);
         let mut effects = Vec::new();

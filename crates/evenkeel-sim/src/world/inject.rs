@@ -56,15 +56,9 @@ impl World {
             }
             Fault::Loss => self.strike_loss(victim),
             Fault::Restore => self.strike_restore(victim),
-            Fault::Clone if runs => {
-                let source = self.faults.index(self.nodes.len());
-                if source != victim && !self.nodes[source].lost {
-                    let records = self.nodes[source].disk.records().to_vec();
-                    self.crash(victim)?;
-                    self.nodes[victim].fate = Fate::Clone(records);
-                }
-                Ok(())
-            }
+            Fault::Clone if runs => self.strike_clone(victim),
+            Fault::Checkpoint => self.begin_checkpoint(victim),
+            Fault::LostFront if runs => self.strike_front(victim),
             Fault::Wipe if runs => {
                 self.crash(victim)?;
                 self.nodes[victim].fate = Fate::Wipe;
@@ -126,6 +120,59 @@ impl World {
         }
     }
 
+    /// A process dies and starts again with a copy of another node's disk.
+    fn strike_clone(&mut self, victim: usize) -> Verdict {
+        let source = self.faults.index(self.nodes.len());
+        if source != victim && !self.nodes[source].lost {
+            let records = self.nodes[source].disk.records().to_vec();
+            self.crash(victim)?;
+            self.nodes[victim].fate = Fate::Clone(records);
+        }
+        Ok(())
+    }
+
+    /// A process dies, and with it what its log began with.
+    fn strike_front(&mut self, victim: usize) -> Verdict {
+        self.crash(victim)?;
+        let records = self.nodes[victim].disk.length();
+        let lost = 1 + self.faults.index(records.max(1));
+        self.nodes[victim].fate = Fate::LoseFront(lost.min(records));
+        Ok(())
+    }
+
+    /// A checkpoint of this moment begins to be written.
+    fn begin_checkpoint(&mut self, at: usize) -> Verdict {
+        let node = &self.nodes[at];
+        if node.partition.is_none() || node.paused || node.checkpoint.is_some() {
+            return Ok(());
+        }
+        let covered = node.disk.length();
+        let boot = node.boot;
+        let records = self.checkpoint_of(at)?;
+        self.nodes[at].checkpoint = Some((covered, records));
+        let length = self.disks.spread(MS, 5 * SECOND);
+        self.schedule(self.now + length, Due::Checkpointed { at, boot });
+        Ok(())
+    }
+
+    /// A checkpoint is on the disk, whole; a crash before has left the log as it was.
+    pub(super) fn checkpointed(&mut self, at: usize, boot: u32) {
+        if self.nodes[at].boot != boot {
+            return;
+        }
+        let Some((covered, mut records)) = self.nodes[at].checkpoint.take() else {
+            return;
+        };
+        #[cfg(feature = "bugs")]
+        let covered = self.break_checkpoint(at, covered, &mut records);
+        #[cfg(not(feature = "bugs"))]
+        let records = std::mem::take(&mut records);
+        if self.nodes[at].disk.replace_front(covered, records) {
+            self.coverage.fault(Fault::Checkpoint);
+            self.note(Some(at), "checkpoint", &format!("of {covered} records"));
+        }
+    }
+
     /// Late in the run a member is lost anyway, if no snapshot has drawn the loss to its source.
     fn strike_loss(&mut self, victim: usize) -> Verdict {
         if self.loss_from.is_some_and(|from| self.now >= from)
@@ -157,5 +204,26 @@ impl World {
             self.nodes[at].fate = Fate::Restore(image);
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "bugs")]
+impl World {
+    /// The checkpoint as a broken product would leave it: a part missing, or with more of the log gone than it covers.
+    fn break_checkpoint(
+        &mut self,
+        at: usize,
+        covered: usize,
+        records: &mut Vec<std::rc::Rc<crate::disk::Record>>,
+    ) -> usize {
+        use evenkeel_core::bug::Bug;
+        if self.switches.breaks(Bug::CheckpointNotAtomic) && records.len() > 3 {
+            // The one before is gone, and this one is not whole.
+            records.remove(1);
+        }
+        if self.switches.breaks(Bug::SegmentDroppedEarly) {
+            return (covered + 2).min(self.nodes[at].disk.length());
+        }
+        covered
     }
 }

@@ -81,6 +81,10 @@ enum Due {
     Rollback {
         at: usize,
     },
+    Checkpointed {
+        at: usize,
+        boot: u32,
+    },
     Restart {
         at: usize,
         boot: u32,
@@ -321,6 +325,10 @@ impl World {
             Due::Crash { at, boot } if self.nodes[at].boot == boot => self.spring_ambush(at),
             Due::Lose { at } => self.lose(at),
             Due::Rollback { at } => self.roll_back(at),
+            Due::Checkpointed { at, boot } => {
+                self.checkpointed(at, boot);
+                Ok(())
+            }
             Due::Restart { at, boot } if self.nodes[at].boot == boot => self.start(at),
             Due::Heal => self.heal(),
             Due::Crash { .. } | Due::Restart { .. } | Due::Probe => Ok(()),

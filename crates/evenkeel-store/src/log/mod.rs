@@ -450,6 +450,12 @@ impl<D: Disk, T> Log<D, T> {
         }
     }
 
+    /// The disk that the log is on.
+    #[must_use]
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// The log's identity.
     #[must_use]
     pub fn id(&self) -> LogId {

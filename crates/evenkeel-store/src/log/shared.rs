@@ -82,6 +82,7 @@ pub trait Observer<T>: Send + Sync + 'static {
 /// sync, as a crash would; [`close`](Self::close) is the orderly end.
 pub struct SharedLog<D: Disk, T: Send + 'static, O: Observer<T>> {
     shared: Arc<Shared<D, T, O>>,
+    disk: Arc<D>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -152,6 +153,7 @@ fn due(policy: SyncPolicy, backlog: Backlog, requested: bool, since_last: Option
 impl<D: Disk, T: Send + 'static, O: Observer<T>> SharedLog<D, T, O> {
     /// Starts the sync thread of a log.
     pub fn start(log: Log<D, T>, policy: SyncPolicy, observer: O) -> io::Result<Self> {
+        let disk = Arc::clone(&log.disk);
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 log,
@@ -172,6 +174,7 @@ impl<D: Disk, T: Send + 'static, O: Observer<T>> SharedLog<D, T, O> {
             .spawn(move || of_thread.sync_until_stopped())?;
         Ok(Self {
             shared,
+            disk,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -215,6 +218,18 @@ impl<D: Disk, T: Send + 'static, O: Observer<T>> SharedLog<D, T, O> {
         let finished = state.log.finish_removal(result);
         self.shared.tell_failure(state);
         finished.map(|()| segments)
+    }
+
+    /// The disk that the log is on.
+    #[must_use]
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// The last record appended.
+    #[must_use]
+    pub fn last(&self) -> Sequence {
+        self.shared.lock().log.last()
     }
 
     /// The last record known durable.

@@ -6,6 +6,8 @@
 )]
 
 #[cfg(test)]
+mod checkpoint;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod damage;

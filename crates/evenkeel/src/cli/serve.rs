@@ -47,6 +47,12 @@ pub(super) struct Args {
     /// When the log is synced: always, everysec or never [default: everysec]
     #[arg(long, value_name = "POLICY")]
     sync: Option<SyncPolicy>,
+    /// Make checkpoints when the log has grown by so many bytes [default: 268435456]
+    #[arg(long, value_name = "BYTES")]
+    checkpoint_log_bytes: Option<u64>,
+    /// Start although data that only this node held is damaged, with what is left
+    #[arg(long)]
+    accept_loss: bool,
     /// Threads that execute commands [default: one fewer than cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -81,6 +87,10 @@ impl Args {
         config.announce_host = self.announce_host.or(config.announce_host);
         config.sync = self.sync.unwrap_or(config.sync);
         config.threads = self.threads.unwrap_or(config.threads);
+        config.checkpoint_log_bytes = self
+            .checkpoint_log_bytes
+            .unwrap_or(config.checkpoint_log_bytes);
+        config.accept_loss = self.accept_loss;
         config.insecure |= self.insecure;
         config.fault_injection |= self.fault_injection;
         if !self.members.is_empty() {

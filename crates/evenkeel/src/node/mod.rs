@@ -4,11 +4,13 @@
 //! effects on in their order: records to the log's staging area, frames to the peers, replies to who waits.
 
 mod ask;
+mod checkpoint;
 mod conflicts;
 mod convergence;
 mod decisions;
 mod part;
 mod recovery;
+mod replicas;
 mod settling;
 mod ticker;
 mod topology;
@@ -16,6 +18,7 @@ mod waiters;
 mod wal;
 
 pub(crate) use ask::Unanswered;
+pub(crate) use checkpoint::run as keep_log_short;
 pub(crate) use conflicts::{ConflictLog, Logged, Writers};
 pub(crate) use convergence::join_all;
 pub(crate) use part::{Done, Part};
@@ -67,6 +70,7 @@ pub(crate) struct Node {
     pub(crate) faults: Faults,
     pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
     pub(crate) wal: wal::Wal,
+    pub(crate) checkpoints: checkpoint::Checkpoints,
     /// By partition number; `None` where this node holds no replica.
     partitions: Vec<Option<Held>>,
     schedule: ticker::Schedule,

@@ -5,21 +5,24 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use evenkeel_core::codec::DecodeError;
-use evenkeel_core::id::{ActorId, PartitionId};
+use evenkeel_core::id::ActorId;
 use evenkeel_core::partition::{Partition, Settings};
 use evenkeel_store::disk::{FileDisk, LockError};
+use evenkeel_store::limits::SEGMENT_BYTES_DEFAULT;
 use evenkeel_store::log::{Durable, Log, LogId, OpenError, Options};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::wal::{Note, Wal, records};
+use super::checkpoint::Checkpoints;
+use super::replicas::Replicas;
+use super::wal::{Note, Wal};
 use super::{ConflictLog, Held, Node, Topology, Writers};
 use crate::client::Front;
-use crate::config::{Config, PARTITIONS};
+use crate::config::Config;
 use crate::link::{Announce, Outbox};
 use crate::metrics::Metrics;
 
@@ -48,6 +51,16 @@ pub enum StartError {
         found: String,
         /// Who wants to start.
         wanted: String,
+    },
+    /// Data that only this node holds is damaged.
+    #[error(
+        "{dir}: {files} lost or damaged, and no other node has the data; restore the directory from a copy, or start once with --accept-loss to go on with what is left"
+    )]
+    Lost {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is lost.
+        files: String,
     },
     /// A file or a socket.
     #[error("{what}")]
@@ -78,26 +91,25 @@ pub(crate) fn open(
     let disk = FileDisk::open(&config.dir)?;
     claim(&config.dir, &topology, &config.node)?;
     let incarnation = ActorId(crate::entropy::random());
-    let mut partitions: Vec<Option<Partition>> = (0..PARTITIONS)
-        .map(PartitionId)
-        .map(|id| {
-            topology.holds(topology.me, id).then(|| {
-                Partition::new(
-                    Settings::new(id, topology.me, topology.replicas(id)),
-                    incarnation,
-                )
-            })
-        })
-        .collect();
-    let replay = |record: evenkeel_store::log::Record<'_>| {
-        records(record.payload).try_for_each(|record| replay_one(&mut partitions, record))
+    let fresh = |id| {
+        let settings = Settings::new(id, topology.me, topology.replicas(id));
+        Partition::new(settings, incarnation)
     };
-    let (log, recovery) = Log::open(disk, Options::new(LogId(crate::entropy::random())), replay)
-        .map_err(|error: OpenError<DecodeError>| StartError::Log {
+    let mut replicas = Replicas::from_checkpoints(&disk, &config.dir, |id| {
+        topology.holds(topology.me, id).then(|| fresh(id))
+    })?;
+    let mut options = Options::new(LogId(crate::entropy::random()));
+    options.segment_bytes = segment_bytes(config.checkpoint_log_bytes);
+    let (log, recovery) = Log::open(disk, options, |record| replicas.replay(record)).map_err(
+        |error: OpenError<DecodeError>| StartError::Log {
             dir: config.dir.clone(),
             cause: chain(&error),
-        })?;
+        },
+    )?;
+    let single = topology.members.len() == 1;
+    replicas.settle(&log, &config, (single, recovery.created))?;
     tracing::info!(
+        checkpoint_bytes = replicas.checkpoint_bytes,
         records = recovery.records,
         bytes = recovery.bytes,
         torn_bytes = recovery.torn_bytes,
@@ -108,6 +120,11 @@ pub(crate) fn open(
         .map_err(|error| StartError::io("cannot start the sync thread", error))?;
     let writers = Writers::default();
     writers.add(incarnation, topology.me);
+    wal.note_kept(recovery.bytes);
+    let checkpoints = Checkpoints::default();
+    checkpoints
+        .bytes
+        .store(replicas.checkpoint_bytes, Ordering::Relaxed);
     let node = Node {
         outboxes: topology
             .others()
@@ -124,6 +141,7 @@ pub(crate) fn open(
         writers,
         faults: crate::link::fault::Faults::default(),
         wal,
+        checkpoints,
         partitions: Vec::new(),
         schedule: super::ticker::Schedule::default(),
         announced: Mutex::default(),
@@ -135,7 +153,7 @@ pub(crate) fn open(
         stop: watch::Sender::new(false),
         config,
     };
-    Ok(Arc::new(start(node, partitions)))
+    Ok(Arc::new(start(node, replicas.partitions)))
 }
 
 fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
@@ -153,16 +171,10 @@ fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
     node
 }
 
-fn replay_one(partitions: &mut [Option<Partition>], record: &[u8]) -> Result<(), DecodeError> {
-    let head = evenkeel_core::wire::head(record)?;
-    match partitions.get_mut(usize::from(head.partition.0)) {
-        Some(Some(partition)) => partition.replay(record),
-        _ => Err(DecodeError {
-            what: "log record",
-            offset: 2,
-            why: "this node holds no such partition",
-        }),
-    }
+/// Segments small enough that a round of checkpoints lets most of the log go.
+fn segment_bytes(checkpoint_log_bytes: u64) -> u64 {
+    const LEAST: u64 = 1 << 20;
+    (checkpoint_log_bytes / 4).clamp(LEAST, SEGMENT_BYTES_DEFAULT)
 }
 
 /// Marks a new directory as this node's, or checks that it is.
@@ -190,7 +202,7 @@ fn claim(dir: &Path, topology: &Topology, node: &str) -> Result<(), StartError> 
 }
 
 /// An error with all of its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

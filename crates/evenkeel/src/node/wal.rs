@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use evenkeel_core::causality::{Context, DotRun};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_store::disk::FileDisk;
-use evenkeel_store::log::{Durable, Failure, LogError, Observer, SharedLog, SyncPolicy};
+use evenkeel_store::log::{Durable, Failure, LogError, Observer, Sequence, SharedLog, SyncPolicy};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
@@ -133,6 +133,8 @@ pub(crate) struct Wal {
     /// records appended by another thread.
     newest: AtomicU64,
     pub(crate) appended_bytes: AtomicU64,
+    /// Bytes of the log that no checkpoint has replaced.
+    kept_bytes: AtomicU64,
     pub(crate) appends: AtomicU64,
 }
 
@@ -158,6 +160,7 @@ impl Wal {
             durable_secs: AtomicU64::new(now_secs()),
             newest: AtomicU64::new(0),
             appended_bytes: AtomicU64::new(0),
+            kept_bytes: AtomicU64::new(0),
             appends: AtomicU64::new(0),
         })
     }
@@ -214,6 +217,7 @@ impl Wal {
                 self.appends.fetch_add(1, Ordering::Relaxed);
                 self.appended_bytes
                     .fetch_add(records.len() as u64, Ordering::Relaxed);
+                self.note_kept(records.len() as u64);
                 if records.capacity() <= SPARE_BYTES_MAX {
                     records.clear();
                     *spare = records;
@@ -309,6 +313,37 @@ impl Wal {
     /// The Unix time of the newest fsync, or of the start.
     pub(crate) fn last_durable_secs(&self) -> u64 {
         self.durable_secs.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that are in the log and in no checkpoint.
+    pub(crate) fn note_kept(&self, bytes: u64) {
+        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the log that checkpoints have replaced.
+    pub(crate) fn note_replaced(&self, bytes: u64) {
+        self.kept_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the log that no checkpoint has replaced.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The last record appended.
+    pub(crate) fn last(&self) -> Sequence {
+        self.log.last()
+    }
+
+    /// The disk that the log is on.
+    pub(crate) fn disk(&self) -> &FileDisk {
+        self.log.disk()
+    }
+
+    /// Removes the segments that hold nothing behind `covered`; gives how many. The last one stays, and what is not
+    /// synced yet does until the next time.
+    pub(crate) fn forget_up_to(&self, covered: Sequence) -> Result<usize, LogError> {
+        self.log.remove_segments_before(Sequence(covered.0 + 1))
     }
 
     /// Syncs everything and ends the sync thread.

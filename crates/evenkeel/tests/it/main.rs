@@ -8,6 +8,8 @@ mod blocking;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod cluster;

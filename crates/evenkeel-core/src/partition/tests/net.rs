@@ -131,6 +131,42 @@ impl Net {
         self.start(at);
     }
 
+    /// A checkpoint takes the place of the whole log, and gives back just what the replica is.
+    pub(super) fn checkpoint(&mut self, at: usize) {
+        let dots = self.parts[at].replica().context().clone();
+        let records = self.parts[at].checkpoint();
+        self.logs[at] = records
+            .into_iter()
+            .map(|record| (record, Context::default()))
+            .collect();
+        if let Some(last) = self.logs[at].last_mut() {
+            last.1 = dots;
+        }
+        let replayed = self.replayed(at, 1);
+        let (now, then) = (self.parts[at].replica(), replayed.replica());
+        assert_eq!(then.context(), now.context());
+        assert_eq!(then.digest(), now.digest());
+        assert!(then.masks().eq(now.masks()), "other masks");
+        let overlays = |replica: &crate::partition::Replica| -> Vec<_> {
+            let cells = replica.cells().map(|(id, cell)| (id, cell.pre().cloned()));
+            cells.collect()
+        };
+        assert_eq!(overlays(then), overlays(now));
+    }
+
+    /// Kills a replica; what its log began with is lost, and it starts anew from the rest.
+    pub(super) fn restart_after_loss(&mut self, at: usize, lost: usize) {
+        self.logs[at].drain(..lost);
+        let mut fresh = self.fresh(at);
+        for (record, _) in &self.logs[at] {
+            fresh.replay_after_loss(record).unwrap();
+        }
+        self.parts[at] = fresh;
+        // From now on the log is what it says: what was passed over would build on what is not there.
+        self.checkpoint(at);
+        self.start(at);
+    }
+
     /// A fresh replica that has read `at`'s log, `times` over.
     pub(super) fn replayed(&mut self, at: usize, times: usize) -> Partition {
         let mut fresh = self.fresh(at);

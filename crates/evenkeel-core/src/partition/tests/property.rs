@@ -23,6 +23,10 @@ enum Step {
     Wait(u64),
     /// A replica is killed, loses so many records, and starts anew.
     Crash(usize, usize),
+    /// A checkpoint takes the place of a replica's log.
+    Checkpoint(usize),
+    /// A replica is killed, and the first records of its log are lost.
+    LoseFront(usize, usize),
 }
 
 fn any_cell() -> impl Strategy<Value = CellId> {
@@ -82,6 +86,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::Drop),
         3 => prop::sample::select(vec![90u64, 260, 1_100]).prop_map(Step::Wait),
         1 => (0..MEMBERS, 0..3usize).prop_map(|(at, lost)| Step::Crash(at, lost)),
+        1 => (0..MEMBERS).prop_map(Step::Checkpoint),
+        1 => (0..MEMBERS, any::<usize>()).prop_map(|(at, lost)| Step::LoseFront(at, lost)),
     ]
 }
 
@@ -112,6 +118,11 @@ fn run(net: &mut Net, step: Step) {
         Step::Crash(at, lost) => {
             let lost = lost.min(net.logs[at].len());
             net.restart(at, lost);
+        }
+        Step::Checkpoint(at) => net.checkpoint(at),
+        Step::LoseFront(at, lost) => {
+            let lost = lost % (net.logs[at].len() + 1);
+            net.restart_after_loss(at, lost);
         }
     }
 }

@@ -311,3 +311,43 @@ fn a_refused_snapshot_is_sought_elsewhere() {
         );
     }
 }
+
+#[test]
+fn a_checkpoint_takes_the_place_of_the_log_with_overlays_chains_and_masks() {
+    let mut net = Net::with(3, forgetful);
+    fill(&mut net, A, 20);
+    net.write(A, incr("n", 5));
+    net.write(A, sadd("s", "m"));
+    net.deltas(A, B);
+    net.write(B, remove("n"));
+    net.write(B, del("s"));
+    // C hears of the removals, and of nothing that they remove.
+    net.lose_to(A);
+    net.deltas(B, C);
+    for at in [A, B, C] {
+        net.checkpoint(at);
+        net.restart(at, 0);
+    }
+    net.converge();
+    net.check_no_overlay();
+}
+
+#[test]
+fn a_part_of_a_checkpoint_says_nothing() {
+    let mut net = Net::with(2, forgetful);
+    fill(&mut net, A, 20);
+    net.checkpoint(A);
+    for missing in 0..net.logs[A].len() - 2 {
+        let mut fresh = net.replayed(A, 0);
+        let records = net.logs[A].iter().enumerate();
+        for (_, (record, _)) in records.filter(|(at, _)| *at != missing) {
+            fresh.replay(record).unwrap();
+        }
+        assert_eq!(
+            *fresh.replica().context(),
+            Context::default(),
+            "without {missing}"
+        );
+        assert_eq!(fresh.replica().key_count(), 0, "without {missing}");
+    }
+}

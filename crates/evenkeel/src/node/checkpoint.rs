@@ -1,0 +1,114 @@
+//! Checkpoints of a running node: when one is due, writing them one partition after the other, and letting the
+//! beginning of the log go.
+//!
+//! Invariant: what leaves the log is in the checkpoints of all partitions, and those are on the disk. A round that
+//! fails, or is cut short by the end of the process, leaves a log that is merely longer than it need be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use evenkeel_core::id::PartitionId;
+use evenkeel_store::checkpoint;
+use evenkeel_store::disk::DiskError;
+use evenkeel_store::log::{LogError, Sequence};
+
+use super::Node;
+use crate::metrics::bump;
+
+/// How often a node looks whether a round is due.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// After a round that failed the next one is tried no sooner: a full disk stays full for a while.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// How fast checkpoints are written: what is left of the disk is for the log.
+const BYTES_PER_SECOND: u64 = 128 << 20;
+
+/// What is known of a node's checkpoints.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints {
+    /// Bytes of all of them together.
+    pub(crate) bytes: AtomicU64,
+    /// When the last round ended, in seconds since the Unix epoch; 0: none yet.
+    pub(crate) ended_at: AtomicU64,
+}
+
+/// Why a round ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("a checkpoint cannot be written")]
+    Disk(#[from] DiskError),
+    #[error("the beginning of the log cannot be removed")]
+    Log(#[from] LogError),
+}
+
+/// Makes checkpoints whenever they are due, as long as the node runs. Blocks: it has a thread of its own.
+pub(crate) async fn run(node: Arc<Node>) -> std::io::Result<()> {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        if !node.is_checkpoint_due() {
+            continue;
+        }
+        let started = Instant::now();
+        match node.checkpoint_all() {
+            Ok(removed) => tracing::info!(
+                seconds = started.elapsed().as_secs_f64(),
+                bytes = node.checkpoints.bytes.load(Ordering::Relaxed),
+                segments_removed = removed,
+                "checkpoint"
+            ),
+            Err(error) => {
+                bump(&node.metrics.checkpoint_failures);
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "the log stays as long as it is, and grows");
+                tokio::time::sleep(AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+impl Node {
+    /// A log as long as all checkpoints doubles what a start reads, and each byte of it was worth about one of theirs.
+    fn is_checkpoint_due(&self) -> bool {
+        let least = self.config.checkpoint_log_bytes;
+        let limit = self.checkpoints.bytes.load(Ordering::Relaxed).max(least);
+        self.wal.kept_bytes() >= limit && self.wal.refusal().is_none()
+    }
+
+    /// Writes a checkpoint of every partition held here, and lets go what they cover; gives the segments removed.
+    fn checkpoint_all(&self) -> Result<usize, Failed> {
+        let replaced = self.wal.kept_bytes();
+        let mut covered: Option<Sequence> = None;
+        let mut total = 0;
+        for id in self.held() {
+            if *self.stop.borrow() {
+                return Ok(0);
+            }
+            let (covers, bytes) = self.checkpoint_one(id)?;
+            covered = Some(covered.map_or(covers, |least| least.min(covers)));
+            total += bytes;
+            std::thread::sleep(Duration::from_micros(
+                bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND,
+            ));
+        }
+        let Some(covered) = covered else {
+            return Ok(0);
+        };
+        self.checkpoints.bytes.store(total, Ordering::Relaxed);
+        let removed = self.wal.forget_up_to(covered)?;
+        self.wal.note_replaced(replaced);
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed();
+        let seconds = now.map_or(0, |since| since.as_secs());
+        self.checkpoints.ended_at.store(seconds, Ordering::Relaxed);
+        bump(&self.metrics.checkpoints);
+        Ok(removed)
+    }
+
+    fn checkpoint_one(&self, id: PartitionId) -> Result<(Sequence, u64), DiskError> {
+        // Read before the lock is taken: what was appended by then was applied by then, so the checkpoint has it.
+        let covers = self.wal.last();
+        let records = self.with(id, |partition, _, _| partition.checkpoint());
+        let records = records.unwrap_or_default();
+        let bytes = checkpoint::write(self.wal.disk(), id.0, covers, &records)?;
+        Ok((covers, bytes))
+    }
+}
