@@ -89,6 +89,24 @@ fn transactions_of_one_connection_are_those_of_redis() {
     );
 }
 
+#[test]
+fn what_redis_allows_in_no_transaction_spoils_it() {
+    let cluster = Cluster::start(1, &[]);
+    check(
+        &mut cluster.client(0),
+        &[
+            ("MULTI", "OK"),
+            ("SAVE", "-ERR Command not allowed inside a transaction"),
+            ("SET k 7", "QUEUED"),
+            (
+                "EXEC",
+                "-EXECABORT Transaction discarded because of previous errors.",
+            ),
+            ("EXISTS k", "0"),
+        ],
+    );
+}
+
 /// What EXEC answers when another client has made a change since WATCH.
 fn exec_after(client: &mut Client, other: &mut Client, change: &str) -> String {
     check(

@@ -25,6 +25,9 @@ const QUEUED_BYTES_MAX: usize = 256 << 20;
 /// What a queued argument takes beside its bytes, about.
 const ARG_BYTES: usize = 32;
 
+/// What Redis refuses inside a transaction (`no_multi`).
+const NEVER_QUEUED: [&str; 4] = ["psync", "save", "shutdown", "sync"];
+
 /// A queued command.
 #[derive(Clone, Debug)]
 struct Queued {
@@ -89,6 +92,10 @@ impl Transaction {
         let Some(open) = &mut self.open else {
             return Reply::error("ERR a command was to be queued outside of MULTI");
         };
+        if NEVER_QUEUED.contains(&spec.name) {
+            open.spoilt = true;
+            return Reply::error("ERR Command not allowed inside a transaction");
+        }
         if open.spoilt {
             // It will not be run: no memory is spent on it.
             return Reply::simple("QUEUED");
