@@ -14,6 +14,7 @@ mod inspection;
 mod keys;
 mod laws;
 mod list_conflicts;
+mod list_laws;
 mod lists;
 mod places;
 mod scans;
