@@ -44,6 +44,8 @@ mod pubsub;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod same_as_redis;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tools;
