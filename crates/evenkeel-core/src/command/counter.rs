@@ -8,7 +8,7 @@ use evenkeel_resp::Reply;
 
 use super::content::{Content, clamp};
 use super::keyspace::Keyspace;
-use super::number::{float, integer, not_an_integer};
+use super::number::{float, integer, not_an_integer, parse_integer};
 use super::spec::{Flag, Group, KeySpec, Run, Spec};
 use super::string::bulk;
 use super::view::View;
@@ -128,6 +128,8 @@ impl Counter<'_> {
             // Redis looks at the value first here, and at the amount first in a hash.
             self.float_value(keys)?;
         }
+        // A whole number may have more digits than a float.
+        let exact = parse_integer(amount);
         let amount = float(amount)?;
         if self.kind == Kind::Hash && amount.is_infinite() {
             return Err(Reply::error("ERR value is NaN or Infinity"));
@@ -136,7 +138,8 @@ impl Counter<'_> {
         if !(value + amount).is_finite() {
             return Err(Reply::error("ERR increment would produce NaN or Infinity"));
         }
-        let whole = whole(amount).filter(|amount| self.stays_whole(keys, *amount));
+        let whole = exact.or_else(|| whole(amount));
+        let whole = whole.filter(|amount| self.stays_whole(keys, *amount));
         // Whole numbers add up exactly.
         self.write(
             keys,

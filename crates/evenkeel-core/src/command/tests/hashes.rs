@@ -107,3 +107,19 @@ fn hash_commands_refuse_other_types() {
         assert!(node.run(command).starts_with("WRONGTYPE "), "{command}");
     }
 }
+
+#[test]
+fn a_whole_number_of_more_digits_than_a_float_holds_is_added_exactly() {
+    Node::alone().check(&[
+        (
+            "HINCRBYFLOAT h n 9223372036854775807",
+            "'9223372036854775807'",
+        ),
+        ("HINCRBYFLOAT h n -1", "'9223372036854775806'"),
+        (
+            "HINCRBYFLOAT h m -9223372036854775808",
+            "'-9223372036854775808'",
+        ),
+        ("INCRBYFLOAT s 9007199254740993", "'9007199254740993'"),
+    ]);
+}
