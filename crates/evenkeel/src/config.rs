@@ -123,6 +123,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// Where Redis clients connect.
     pub listen: String,
+    /// Where Redis clients connect that route by the slot map; none by default.
+    pub cluster_listen: Option<String>,
     /// Where peers connect.
     pub peer_listen: String,
     /// Where health checks, metrics and the dashboard are.
@@ -156,6 +158,7 @@ impl Default for Config {
             node: "A".to_owned(),
             dir: PathBuf::from("./evenkeel-data"),
             listen: "127.0.0.1:6379".to_owned(),
+            cluster_listen: None,
             peer_listen: "127.0.0.1:6380".to_owned(),
             http_listen: "127.0.0.1:6381".to_owned(),
             members: Vec::new(),
@@ -273,11 +276,15 @@ impl Config {
                 name: pair[0].name.clone(),
             });
         }
+        let cluster = self.cluster_listen.iter();
         let listeners = [
             ("--listen", &self.listen),
             ("--peer-listen", &self.peer_listen),
             ("--http-listen", &self.http_listen),
         ];
+        let listeners = listeners
+            .into_iter()
+            .chain(cluster.map(|address| ("--cluster-listen", address)));
         for (flag, address) in listeners {
             match resolve(address) {
                 None => errors.push(ConfigError::Address {

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+use crate::client::Face;
 use crate::config::{Config, ConfigError, Token, resolve};
 use crate::link::{self, Announce};
 use crate::node::{self, Node, StartError};
@@ -41,6 +42,8 @@ fn list(errors: &[ConfigError]) -> String {
 pub struct Addresses {
     /// For Redis clients.
     pub client: SocketAddr,
+    /// For Redis clients that route by the slot map, if there is such a face.
+    pub cluster: Option<SocketAddr>,
     /// For peers.
     pub peer: SocketAddr,
     /// For HTTP.
@@ -84,7 +87,12 @@ impl Server {
             addresses,
             threads: Vec::new(),
         };
-        let Listeners { client, peer, http } = listeners;
+        let Listeners {
+            client,
+            cluster,
+            peer,
+            http,
+        } = listeners;
         let node = Arc::clone(&server.node);
         server.spawn("evenkeel-node", move || {
             run_node(node, news, peer, (http, token))
@@ -94,11 +102,15 @@ impl Server {
         for number in 0..executors {
             let node = Arc::clone(&server.node);
             // The first executor takes the bound socket, so that the port is never free in between.
-            let listener = client
-                .try_clone()
-                .map_err(|error| StartError::io("cannot share the client port", error))?;
+            let shared = |listener: &std::net::TcpListener| {
+                listener
+                    .try_clone()
+                    .map_err(|error| StartError::io("cannot share a client port", error))
+            };
+            let listener = shared(&client)?;
+            let cluster = cluster.as_ref().map(shared).transpose()?;
             server.spawn(&format!("evenkeel-exec-{number}"), move || {
-                run_executor(node, listener)
+                run_executor(node, listener, cluster)
             })?;
         }
         Ok(server)
@@ -129,6 +141,11 @@ impl Server {
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// Waits until a client has sent SHUTDOWN. The node runs on until it is stopped.
+    pub async fn asked_to_stop(&self) {
+        self.node.front.asked_to_stop.notified().await;
     }
 
     /// Stops taking requests, syncs the log and ends the threads.
@@ -187,6 +204,7 @@ async fn run_node(
         tokio::task::spawn_local(link::keep_linked(Arc::clone(&node), other));
     }
     tokio::task::spawn_local(node::tick(Arc::clone(&node)));
+    tokio::task::spawn_local(client::sweep(Arc::clone(&node)));
     tokio::task::spawn_local(admin::serve(
         Arc::clone(&node),
         token,
@@ -197,14 +215,27 @@ async fn run_node(
     Ok(())
 }
 
-async fn run_executor(node: Arc<Node>, listener: std::net::TcpListener) -> io::Result<()> {
-    client::accept(node, TcpListener::from_std(listener)?).await;
+async fn run_executor(
+    node: Arc<Node>,
+    listener: std::net::TcpListener,
+    cluster: Option<std::net::TcpListener>,
+) -> io::Result<()> {
+    if let Some(cluster) = cluster {
+        let accepting = client::accept(
+            Arc::clone(&node),
+            Face::Cluster,
+            TcpListener::from_std(cluster)?,
+        );
+        tokio::task::spawn_local(accepting);
+    }
+    client::accept(node, Face::Standalone, TcpListener::from_std(listener)?).await;
     Ok(())
 }
 
 /// The bound sockets, before the data is touched: a port in use must not cost a recovery.
 struct Listeners {
     client: std::net::TcpListener,
+    cluster: Option<std::net::TcpListener>,
     peer: std::net::TcpListener,
     http: std::net::TcpListener,
 }
@@ -213,6 +244,9 @@ impl Listeners {
     fn bind(config: &Config) -> Result<Self, StartError> {
         Ok(Self {
             client: bind("--listen", &config.listen)?,
+            cluster: (config.cluster_listen.as_ref())
+                .map(|address| bind("--cluster-listen", address))
+                .transpose()?,
             peer: bind("--peer-listen", &config.peer_listen)?,
             http: bind("--http-listen", &config.http_listen)?,
         })
@@ -226,6 +260,7 @@ impl Listeners {
         };
         Ok(Addresses {
             client: of(&self.client)?,
+            cluster: self.cluster.as_ref().map(of).transpose()?,
             peer: of(&self.peer)?,
             http: of(&self.http)?,
         })
@@ -246,6 +281,7 @@ fn announce(config: &Config, addresses: Addresses) -> Announce {
     };
     Announce {
         client: reached(addresses.client),
+        cluster: addresses.cluster.map(reached),
         http: reached(addresses.http),
     }
 }

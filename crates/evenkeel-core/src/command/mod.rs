@@ -30,6 +30,7 @@ mod long_double;
 mod memory;
 mod number;
 mod object;
+mod operator;
 mod page;
 mod pubsub;
 mod random;
@@ -67,7 +68,7 @@ pub use spec::{
     Conditional, Flag, Fold, Group, KeySpec, Round, Run, Spec, check_arity, keys_of, needs_home,
     unknown,
 };
-pub use table::{all, listed, lookup};
+pub use table::{CommandId, PLACES, all, ids, listed, lookup, lookup_id};
 pub use wait::{Blocking, Wait};
 pub use within::parts_of;
 

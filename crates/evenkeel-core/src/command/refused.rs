@@ -76,7 +76,4 @@ pub(super) const COMMANDS: &[Spec] = &[
             "UNSUPPORTED SWAPDB, there is one database ; use key prefixes, or one cluster per data set",
         )
     }),
-    refused("shutdown", "1.0.0", Group::Server, |_, _| {
-        says("UNSUPPORTED SHUTDOWN by a client ; stop the process with SIGTERM, it loses nothing")
-    }),
 ];

@@ -62,8 +62,23 @@ pub(super) const COMMANDS: &[Spec] = &[
             "A container for client connection commands",
         )
         .with_subcommands(&[
-            "getname", "help", "id", "info", "kill", "list", "no-evict", "reply", "setinfo",
-            "setname", "unblock",
+            "caching",
+            "getname",
+            "getredir",
+            "help",
+            "id",
+            "info",
+            "kill",
+            "list",
+            "no-evict",
+            "pause",
+            "reply",
+            "setinfo",
+            "setname",
+            "tracking",
+            "trackinginfo",
+            "unblock",
+            "unpause",
         ]),
     Spec::new("config", -2, &[], KeySpec::NONE, Run::Shell)
         .in_group(Group::Server, &[])
@@ -72,7 +87,7 @@ pub(super) const COMMANDS: &[Spec] = &[
             "Depends on subcommand",
             "A container for server configuration commands",
         )
-        .with_subcommands(&["get", "help", "resetstat", "set"]),
+        .with_subcommands(&["get", "help", "resetstat", "rewrite", "set"]),
     Spec::new(
         "command",
         -1,
@@ -86,7 +101,15 @@ pub(super) const COMMANDS: &[Spec] = &[
         "O(N) where N is the total number of Redis commands",
         "Get array of Redis command details",
     )
-    .with_subcommands(&["count", "docs", "getkeys", "help", "info", "list"]),
+    .with_subcommands(&[
+        "count",
+        "docs",
+        "getkeys",
+        "getkeysandflags",
+        "help",
+        "info",
+        "list",
+    ]),
     Spec::new(
         "info",
         -1,
@@ -169,13 +192,28 @@ pub(super) const COMMANDS: &[Spec] = &[
             "A container for cluster commands",
         )
         .with_subcommands(&[
+            "addslots",
+            "bumpepoch",
             "countkeysinslot",
+            "failover",
+            "flushslots",
+            "forget",
+            "getkeysinslot",
             "help",
             "info",
             "keyslot",
+            "links",
+            "meet",
             "myid",
             "nodes",
+            "replicas",
+            "replicate",
+            "reset",
+            "saveconfig",
+            "set-config-epoch",
+            "setslot",
             "shards",
+            "slaves",
             "slots",
         ]),
     Spec::new(

@@ -274,6 +274,8 @@ pub enum Group {
     Pubsub,
     /// Transactions.
     Transactions,
+    /// Scripts and functions.
+    Scripting,
     /// The connection itself.
     Connection,
     /// The server.
@@ -300,6 +302,7 @@ impl Group {
             Self::Generic => "generic",
             Self::Pubsub => "pubsub",
             Self::Transactions => "transactions",
+            Self::Scripting => "scripting",
             Self::Connection => "connection",
             Self::Server => "server",
             Self::Cluster => "cluster",

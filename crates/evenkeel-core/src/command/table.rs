@@ -31,29 +31,61 @@ const FAMILIES: &[&[Spec]] = &[
     super::refused::COMMANDS,
     super::saving::COMMANDS,
     super::expire::COMMANDS,
+    super::operator::COMMANDS,
     super::pubsub::COMMANDS,
     super::transaction::COMMANDS,
     super::shell::COMMANDS,
 ];
 /// Places of the index. A power of two, at least twice the commands, so that probes stay short.
-const PLACES: usize = 1024;
+pub const PLACES: usize = 1024;
 const EMPTY: u16 = u16::MAX;
 /// Where each command is: family times 256 plus position, at the hash of its name or the next free place.
 static INDEX: [u16; PLACES] = index();
 
+/// A command's number in this build: for tables beside this one. Below [`PLACES`], with gaps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CommandId(usize);
+
+impl CommandId {
+    /// The number itself.
+    #[must_use]
+    pub const fn number(self) -> usize {
+        self.0
+    }
+
+    /// Its command.
+    #[must_use]
+    pub fn spec(self) -> &'static Spec {
+        let [family, position] = INDEX[self.0].to_be_bytes();
+        &FAMILIES[usize::from(family)][usize::from(position)]
+    }
+}
+
 /// The command of that name, in any case.
 #[must_use]
 pub fn lookup(name: &[u8]) -> Option<&'static Spec> {
+    lookup_id(name).map(CommandId::spec)
+}
+
+/// The number of the command of that name, in any case.
+#[must_use]
+pub fn lookup_id(name: &[u8]) -> Option<CommandId> {
     let mut place = hash(name);
     while INDEX[place] != EMPTY {
-        let [family, position] = INDEX[place].to_be_bytes();
-        let spec = &FAMILIES[usize::from(family)][usize::from(position)];
-        if spec.name.as_bytes().eq_ignore_ascii_case(name) {
-            return Some(spec);
+        let id = CommandId(place);
+        if id.spec().name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(id);
         }
         place = (place + 1) % PLACES;
     }
     None
+}
+
+/// The numbers of every command.
+pub fn ids() -> impl Iterator<Item = CommandId> {
+    (0..PLACES)
+        .filter(|place| INDEX[*place] != EMPTY)
+        .map(CommandId)
 }
 
 /// Every command that clients may send.

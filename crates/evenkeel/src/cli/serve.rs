@@ -15,6 +15,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
       --http-listen 127.0.0.1:9001 --members A=127.0.0.1:8001,B=127.0.0.1:8002,C=127.0.0.1:8003
   evenkeel serve --config /etc/evenkeel.toml
 
+  evenkeel serve --listen 127.0.0.1:6379 --cluster-listen 127.0.0.1:7379
+
 Every node of a cluster gets the same --members list. A node that is killed and started again catches up by itself.")]
 pub(super) struct Args {
     /// TOML file with the same names as the flags
@@ -32,6 +34,9 @@ pub(super) struct Args {
     /// Where peers connect [default: 127.0.0.1:6380]
     #[arg(long, value_name = "HOST:PORT")]
     peer_listen: Option<String>,
+    /// Where Redis Cluster clients connect, which route by the slot map [default: nowhere; 7379 by convention]
+    #[arg(long, value_name = "HOST:PORT")]
+    cluster_listen: Option<String>,
     /// Dashboard, API, health checks and metrics [default: 127.0.0.1:6381]
     #[arg(long, value_name = "HOST:PORT")]
     http_listen: Option<String>,
@@ -81,6 +86,7 @@ impl Args {
         config.node = self.node.unwrap_or(config.node);
         config.dir = self.dir.unwrap_or(config.dir);
         config.listen = self.listen.unwrap_or(config.listen);
+        config.cluster_listen = self.cluster_listen.or(config.cluster_listen);
         config.peer_listen = self.peer_listen.unwrap_or(config.peer_listen);
         config.http_listen = self.http_listen.unwrap_or(config.http_listen);
         config.http_token_file = self.http_token_file.or(config.http_token_file);
@@ -117,8 +123,11 @@ pub(super) fn run(args: Args) -> Result<()> {
     let signals = Signals::register()?;
     let server = Server::start(config)?;
     let addresses = server.addresses();
+    if let Some(cluster) = addresses.cluster {
+        tracing::info!(%cluster, "serving cluster clients");
+    }
     tracing::info!(client = %addresses.client, peer = %addresses.peer, http = %addresses.http, "serving");
-    signals.wait(until_stdin_closes)?;
+    signals.wait(until_stdin_closes, &server)?;
     tracing::info!("stopping");
     server.stop();
     Ok(())
@@ -150,7 +159,7 @@ impl Signals {
         })
     }
 
-    fn wait(mut self, until_stdin_closes: bool) -> Result<()> {
+    fn wait(mut self, until_stdin_closes: bool, server: &Server) -> Result<()> {
         let (closed, stdin_closed) = tokio::sync::oneshot::channel();
         if until_stdin_closes {
             std::thread::Builder::new()
@@ -166,6 +175,7 @@ impl Signals {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
                 _ = stdin_closed, if until_stdin_closes => {}
+                () = server.asked_to_stop() => {}
             }
         });
         Ok(())

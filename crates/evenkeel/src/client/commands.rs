@@ -1,28 +1,110 @@
 //! COMMAND: the table, as tools and client libraries ask for it.
 
-use evenkeel_core::command::{Flag, Spec, check_arity, keys_of, listed};
+use evenkeel_core::command::{Flag, Spec, check_arity, glob_match, keys_of, listed};
 use evenkeel_resp::Reply;
 
 use super::run::Args;
-use super::server::{number, text, unknown_subcommand};
+use super::server::{help, number, text, unknown_subcommand};
+
+const HELP: &[&str] = &[
+    "(no subcommand)",
+    "    Return details about all commands.",
+    "COUNT",
+    "    Return the total number of commands in this server.",
+    "LIST",
+    "    Return a list of all commands in this server.",
+    "INFO [<command-name> ...]",
+    "    Return details about multiple commands.",
+    "    If no command names are given, documentation details for all",
+    "    commands are returned.",
+    "DOCS [<command-name> ...]",
+    "    Return documentation details about multiple commands.",
+    "    If no command names are given, documentation details for all",
+    "    commands are returned.",
+    "GETKEYS <full-command>",
+    "    Return the keys from a full command.",
+    "GETKEYSANDFLAGS <full-command>",
+    "    Return the keys and the access flags from a full command.",
+];
 
 pub(super) fn run(args: Args<'_>) -> Reply {
     let sub = args.get(1).map(|sub| sub.to_ascii_lowercase());
     let rest = args.get(2..).unwrap_or_default();
-    match sub.as_deref() {
-        None => Reply::Array(listed().map(info).collect()),
-        Some(b"count") => Reply::Integer(i64::try_from(listed().count()).unwrap_or(i64::MAX)),
-        Some(b"list") => Reply::Array(listed().map(|spec| text(spec.name)).collect()),
-        Some(b"info") if rest.is_empty() => Reply::Array(listed().map(info).collect()),
-        Some(b"info") => Reply::Array(
-            rest.iter()
-                .map(|name| lookup(name).map_or(Reply::NullArray, info))
-                .collect(),
-        ),
-        Some(b"docs") => docs(rest),
-        Some(b"getkeys") => get_keys(rest),
-        Some(_) => unknown_subcommand("COMMAND", args[1]),
+    match (sub.as_deref(), rest) {
+        (None, _) | (Some(b"info"), []) => Reply::Array(containers().map(info).collect()),
+        (Some(b"count"), []) => number(listed().count()),
+        (Some(b"list"), filter) => list(filter),
+        (Some(b"info"), names) => {
+            let found = names
+                .iter()
+                .map(|name| find(name).map_or(Reply::NullArray, info));
+            Reply::Array(found.collect())
+        }
+        (Some(b"docs"), names) => docs(names),
+        (Some(b"getkeys"), [_, ..]) => get_keys(rest, |_, key| Reply::bulk(key.to_vec())),
+        (Some(b"getkeysandflags"), [_, ..]) => get_keys(rest, |spec, key| {
+            let flags = access(spec).iter().map(|flag| Reply::simple(*flag));
+            Reply::Array(vec![Reply::bulk(key.to_vec()), Reply::Set(flags.collect())])
+        }),
+        (Some(b"help"), []) => help("COMMAND", HELP),
+        (Some(_), _) => unknown_subcommand("COMMAND", args[1]),
     }
+}
+
+/// A command or a subcommand that clients may send.
+#[derive(Clone, Copy)]
+struct Named {
+    spec: &'static Spec,
+    sub: Option<&'static str>,
+}
+
+impl Named {
+    fn name(self) -> String {
+        match self.sub {
+            Some(sub) => format!("{}|{sub}", self.spec.name),
+            None => self.spec.name.to_owned(),
+        }
+    }
+
+    /// A subcommand takes its own name and whatever it wants.
+    fn arity(self) -> i32 {
+        if self.sub.is_some() {
+            -2
+        } else {
+            self.spec.arity
+        }
+    }
+
+    fn subcommands(self) -> impl Iterator<Item = Self> {
+        let known = if self.sub.is_some() {
+            &[]
+        } else {
+            self.spec.subcommands
+        };
+        known.iter().map(move |sub| Self {
+            spec: self.spec,
+            sub: Some(sub),
+        })
+    }
+}
+
+fn containers() -> impl Iterator<Item = Named> {
+    listed().map(|spec| Named { spec, sub: None })
+}
+
+/// The command of that name, `client|list` for a subcommand.
+fn find(name: &[u8]) -> Option<Named> {
+    let mut words = name.splitn(2, |byte| *byte == b'|');
+    let spec = lookup(words.next()?)?;
+    let Some(wanted) = words.next() else {
+        return Some(Named { spec, sub: None });
+    };
+    let mut known = spec.subcommands.iter();
+    let sub = known.find(|known| known.as_bytes().eq_ignore_ascii_case(wanted))?;
+    Some(Named {
+        spec,
+        sub: Some(sub),
+    })
 }
 
 /// The command of that name, if clients may send it.
@@ -30,52 +112,138 @@ fn lookup(name: &[u8]) -> Option<&'static Spec> {
     evenkeel_core::command::lookup(name).filter(|spec| !spec.is(Flag::Inner))
 }
 
-fn info(spec: &Spec) -> Reply {
+fn info(named: Named) -> Reply {
+    let spec = named.spec;
     let flags = spec.flags.iter().map(|flag| Reply::simple(flag.name()));
     let categories = spec
         .all_categories()
         .map(|name| Reply::simple(format!("@{name}")));
     Reply::Array(vec![
-        text(spec.name),
-        number(spec.arity),
+        text(named.name()),
+        number(named.arity()),
         Reply::Set(flags.collect()),
         number(spec.keys.first),
         number(spec.keys.last),
         number(spec.keys.step),
         Reply::Set(categories.collect()),
         Reply::Array(Vec::new()),
-        Reply::Array(Vec::new()),
-        Reply::Array(Vec::new()),
+        key_specs(spec),
+        Reply::Array(named.subcommands().map(info).collect()),
     ])
 }
 
-fn docs(names: Args<'_>) -> Reply {
-    let specs: Vec<&Spec> = if names.is_empty() {
-        listed().collect()
-    } else {
-        names.iter().filter_map(|name| lookup(name)).collect()
+/// Where the keys are, in the words of Redis 7.
+fn key_specs(spec: &Spec) -> Reply {
+    if spec.keys.first == 0 {
+        return Reply::Array(Vec::new());
+    }
+    let first = i64::try_from(spec.keys.first).unwrap_or(0);
+    let last = i64::try_from(spec.keys.last).unwrap_or(0);
+    let relative = if last >= 0 { last - first } else { last };
+    let place = |kind: &str, fields: Vec<(Reply, Reply)>| {
+        Reply::Map(vec![
+            (text("type"), text(kind)),
+            (text("spec"), Reply::Map(fields)),
+        ])
     };
-    let doc = |spec: &Spec| {
-        let mut fields = vec![
-            (text("summary"), text(spec.summary)),
-            (text("since"), text(spec.since)),
-            (text("group"), text(spec.group.name())),
-            (text("complexity"), text(spec.complexity)),
-        ];
-        if !spec.merge.is_empty() {
-            fields.push((text("merge"), text(spec.merge)));
+    let flags = access(spec).iter().map(|flag| Reply::simple(*flag));
+    Reply::Array(vec![Reply::Map(vec![
+        (text("flags"), Reply::Set(flags.collect())),
+        (
+            text("begin_search"),
+            place("index", vec![(text("index"), Reply::Integer(first))]),
+        ),
+        (
+            text("find_keys"),
+            place(
+                "range",
+                vec![
+                    (text("lastkey"), Reply::Integer(relative)),
+                    (text("keystep"), number(spec.keys.step)),
+                    (text("limit"), Reply::Integer(0)),
+                ],
+            ),
+        ),
+    ])])
+}
+
+/// What a command does to its keys, in the words of Redis 7.
+fn access(spec: &Spec) -> &'static [&'static str] {
+    match spec.name {
+        _ if !spec.is(Flag::Write) => &["RO", "access"],
+        "set" | "mset" | "setex" | "psetex" => &["OW", "update"],
+        "setnx" | "msetnx" => &["OW", "insert"],
+        "del" | "unlink" => &["RM", "delete"],
+        "lpop" | "rpop" | "spop" | "zpopmin" | "zpopmax" | "getdel" => &["RW", "access", "delete"],
+        "srem" | "hdel" | "zrem" | "lrem" | "ltrim" => &["RW", "delete"],
+        "sadd" | "lpush" | "rpush" => &["RW", "insert"],
+        "incr" | "decr" | "incrby" | "decrby" | "getset" | "hincrby" | "zincrby" => {
+            &["RW", "access", "update"]
         }
-        Reply::Map(fields)
+        _ => &["RW", "update"],
+    }
+}
+
+/// `LIST [FILTERBY (MODULE name | ACLCAT category | PATTERN pattern)]`.
+fn list(filter: Args<'_>) -> Reply {
+    let matches: Box<dyn Fn(Named) -> bool> = match filter {
+        [] => Box::new(|_| true),
+        [by, kind, wanted] if by.eq_ignore_ascii_case(b"filterby") => {
+            let wanted = wanted.to_ascii_lowercase();
+            match kind.to_ascii_lowercase().as_slice() {
+                b"module" => Box::new(|_| false),
+                b"aclcat" => Box::new(move |named| {
+                    let mut categories = named.spec.all_categories();
+                    categories.any(|category| category.as_bytes() == wanted)
+                }),
+                b"pattern" => Box::new(move |named| glob_match(&wanted, named.name().as_bytes())),
+                _ => return Reply::error("ERR syntax error"),
+            }
+        }
+        _ => return Reply::error("ERR syntax error"),
     };
-    Reply::Map(
-        specs
-            .into_iter()
-            .map(|spec| (text(spec.name), doc(spec)))
+    let all = containers().flat_map(|named| std::iter::once(named).chain(named.subcommands()));
+    Reply::Array(
+        all.filter(|named| matches(*named))
+            .map(|named| text(named.name()))
             .collect(),
     )
 }
 
-fn get_keys(command: Args<'_>) -> Reply {
+fn docs(names: Args<'_>) -> Reply {
+    let found: Vec<Named> = if names.is_empty() {
+        containers().collect()
+    } else {
+        names.iter().filter_map(|name| find(name)).collect()
+    };
+    let docs = found
+        .into_iter()
+        .map(|named| (text(named.name()), doc(named)));
+    Reply::Map(docs.collect())
+}
+
+fn doc(named: Named) -> Reply {
+    let spec = named.spec;
+    let mut fields = vec![
+        (text("summary"), text(spec.summary)),
+        (text("since"), text(spec.since)),
+        (text("group"), text(spec.group.name())),
+        (text("complexity"), text(spec.complexity)),
+    ];
+    if !spec.merge.is_empty() {
+        fields.push((text("merge"), text(spec.merge)));
+    }
+    let subcommands: Vec<(Reply, Reply)> = named
+        .subcommands()
+        .map(|sub| (text(sub.name()), doc(sub)))
+        .collect();
+    if !subcommands.is_empty() {
+        fields.push((text("subcommands"), Reply::Map(subcommands)));
+    }
+    Reply::Map(fields)
+}
+
+fn get_keys(command: Args<'_>, show: fn(&Spec, &[u8]) -> Reply) -> Reply {
     let Some(spec) = command.first().and_then(|name| lookup(name)) else {
         return Reply::error("ERR Invalid command specified");
     };
@@ -83,11 +251,10 @@ fn get_keys(command: Args<'_>) -> Reply {
         return Reply::error("ERR Invalid number of arguments specified for command");
     }
     match keys_of(spec, command) {
-        Ok(keys) if !keys.is_empty() => Reply::Array(
-            keys.iter()
-                .map(|at| Reply::bulk(command[*at].to_vec()))
-                .collect(),
-        ),
+        Ok(keys) if !keys.is_empty() => {
+            let keys = keys.iter().map(|at| show(spec, command[*at]));
+            Reply::Array(keys.collect())
+        }
         Ok(_) => Reply::error("ERR The command has no key arguments"),
         Err(reply) => reply,
     }

@@ -5,13 +5,16 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use evenkeel_resp::Protocol;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+
+use super::pubsub::Space;
+use super::stats::Counted;
 
 /// What a queued message takes beside its bytes.
 const MESSAGE_OVERHEAD_BYTES: u64 = 32;
@@ -27,12 +30,6 @@ pub(super) struct OutputLimit {
 }
 
 impl OutputLimit {
-    /// Redis' default for clients that subscribe.
-    pub(super) const PUBSUB: Self = Self {
-        hard_bytes: 32 << 20,
-        soft_bytes: 8 << 20,
-        soft: Duration::from_secs(60),
-    };
     /// None.
     pub(super) const NONE: Self = Self {
         hard_bytes: 0,
@@ -54,6 +51,39 @@ pub(crate) struct Connected {
     called: AtomicBool,
     closing: AtomicBool,
     wake: Notify,
+    shown: Mutex<Shown>,
+    /// How many names of each kind it listens to.
+    listening: [AtomicUsize; 3],
+    /// When it last sent something: milliseconds after `since`.
+    active_ms: AtomicU64,
+    /// The command that it sent last; `usize::MAX`: none yet.
+    last: AtomicUsize,
+    /// Bytes of requests that are not done.
+    pub(super) query_bytes: AtomicUsize,
+    /// Commands queued in MULTI; -1 outside of it.
+    pub(super) queued: AtomicI64,
+    waiting: AtomicU8,
+    monitors: AtomicBool,
+}
+
+/// What a client has told of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown {
+    pub(super) name: Vec<u8>,
+    pub(super) library: Vec<u8>,
+    pub(super) library_version: Vec<u8>,
+    pub(super) no_evict: bool,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WaitsFor {
+    /// Nothing.
+    Nothing,
+    /// The reply to a command.
+    Reply,
+    /// The end of a CLIENT PAUSE.
+    Pause,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +106,118 @@ impl Connected {
             called: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             wake: Notify::new(),
+            shown: Mutex::default(),
+            listening: [const { AtomicUsize::new(0) }; 3],
+            active_ms: AtomicU64::new(0),
+            last: AtomicUsize::new(usize::MAX),
+            query_bytes: AtomicUsize::new(0),
+            queued: AtomicI64::new(-1),
+            waiting: AtomicU8::new(WaitsFor::Nothing as u8),
+            monitors: AtomicBool::new(false),
+        }
+    }
+
+    /// What the client has told of itself.
+    pub(super) fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock()
+    }
+
+    pub(super) fn name(&self) -> Vec<u8> {
+        self.shown().name.clone()
+    }
+
+    /// Where the client is, as `ip:port`.
+    pub(super) fn address(&self) -> String {
+        self.peer.map_or_else(String::new, |at| at.to_string())
+    }
+
+    /// Where the client has connected to.
+    pub(super) fn local_address(&self) -> String {
+        self.local.map_or_else(String::new, |at| at.to_string())
+    }
+
+    /// Notes that something came at that time.
+    pub(super) fn note_active(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.since).as_millis();
+        self.active_ms
+            .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Since when nothing has come.
+    pub(super) fn idle(&self) -> Duration {
+        let active = Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
+        self.since.elapsed().saturating_sub(active)
+    }
+
+    pub(super) fn note_command(&self, counted: Counted) {
+        self.last.store(counted.number(), Ordering::Relaxed);
+    }
+
+    /// The command that came last, as CLIENT LIST names it.
+    pub(super) fn last_command(&self) -> String {
+        match self.last.load(Ordering::Relaxed) {
+            usize::MAX => "NULL".to_owned(),
+            number => Counted::name_of(number),
+        }
+    }
+
+    pub(super) fn note_listening(&self, space: Space, names: usize) {
+        self.listening[space as usize].store(names, Ordering::Relaxed);
+    }
+
+    /// How many names of a kind it listens to.
+    pub(super) fn listens_to(&self, space: Space) -> usize {
+        self.listening[space as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether it listens to anything, or watches by MONITOR.
+    pub(super) fn listens(&self) -> bool {
+        let listening = self.listening.iter();
+        self.is_monitor()
+            || listening
+                .into_iter()
+                .any(|names| names.load(Ordering::Relaxed) > 0)
+    }
+
+    pub(super) fn is_monitor(&self) -> bool {
+        self.monitors.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_monitor(&self, on: bool) {
+        self.monitors.store(on, Ordering::Relaxed);
+    }
+
+    /// Notes what its owner waits for now.
+    pub(super) fn set_waiting(&self, now: WaitsFor) {
+        self.waiting.store(now as u8, Ordering::Relaxed);
+    }
+
+    /// Whether its owner waits for something other than the client.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) != WaitsFor::Nothing as u8
+    }
+
+    /// Whether its next command is held back by CLIENT PAUSE.
+    pub(super) fn is_paused(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == WaitsFor::Pause as u8
+    }
+
+    /// The letters of CLIENT LIST.
+    pub(super) fn flags(&self) -> String {
+        let letters = [
+            (self.is_monitor(), 'O'),
+            (self.listens() && !self.is_monitor(), 'P'),
+            (self.queued.load(Ordering::Relaxed) >= 0, 'x'),
+            (self.is_waiting(), 'b'),
+            (self.is_closing(), 'A'),
+            (self.shown().no_evict, 'e'),
+        ];
+        let set = letters.into_iter().filter(|(set, _)| *set);
+        let flags: String = set.map(|(_, letter)| letter).collect();
+        if flags.is_empty() {
+            "N".to_owned()
+        } else {
+            flags
         }
     }
 
@@ -135,6 +277,14 @@ impl Connected {
     /// Messages that wait.
     pub(super) fn waiting_messages(&self) -> usize {
         self.mail.lock().queue.len()
+    }
+
+    /// Closes the connection as soon as its owner gets to it; what waits for it is dropped.
+    pub(super) fn close(&self) {
+        let mut mail = self.mail.lock();
+        *mail = Mail::default();
+        self.closing.store(true, Ordering::Release);
+        self.call();
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -197,7 +347,7 @@ mod tests {
     #[test]
     fn messages_come_out_in_order_and_the_owner_is_called_until_all_are_out() {
         let client = client();
-        let limit = OutputLimit::PUBSUB;
+        let limit = OutputLimit::NONE;
         assert!(client.post(Bytes::from_static(b"one "), limit));
         assert!(client.post(Bytes::from_static(b"two"), limit));
         let mut out = Vec::new();

@@ -13,19 +13,23 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use evenkeel_core::command::{check_arity, lookup};
 use evenkeel_resp::{Decoded, Limits, Reply, ReplyWriter, RequestDecoder};
 use smallvec::SmallVec;
-use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
+use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::block::{Blocked, hold};
-use super::connected::Connected;
+use super::connected::{Connected, WaitsFor};
+use super::front::Queued;
 use super::pubsub;
-use super::run::{Later, Outcome, run};
-use super::session::{ReplyMode, Session};
+use super::run::{Later, Outcome};
+use super::session::{Face, ReplyMode, Session};
+use super::stats::Shard;
 use super::transaction::Exec;
+use super::watch::{answered, log_slow, run_watched};
 use crate::metrics::bump;
 use crate::node::Node;
 
@@ -35,8 +39,6 @@ const READ_BYTES: usize = 16 << 10;
 const REPLIES_BYTES_MAX: usize = 256 << 10;
 /// Replies and messages that wait to be written before more messages are taken.
 const OUT_BYTES_MAX: usize = 2 * REPLIES_BYTES_MAX;
-/// Clients at one time. More are told so and closed.
-const CLIENTS_MAX: u64 = 10_000;
 /// A request that has begun must be whole within this time: half a command a minute holds no connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// A client that sends no more may still read: a forwarded command ends within this time, a long wait does not.
@@ -60,13 +62,14 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts clients as long as the node runs.
-pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
+/// Accepts clients of one face as long as the node runs.
+pub(crate) async fn accept(node: Arc<Node>, face: Face, listener: TcpListener) {
+    let shard = node.front.stats.shard();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let node = Arc::clone(&node);
-                tokio::task::spawn_local(async move { admit(node, stream).await });
+                let (node, shard) = (Arc::clone(&node), Arc::clone(&shard));
+                tokio::task::spawn_local(async move { admit((node, face), shard, stream).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a client");
@@ -76,22 +79,49 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
     }
 }
 
-async fn admit(node: Arc<Node>, mut stream: TcpStream) {
+/// Lets the system find out about clients that have silently gone (`tcp-keepalive`).
+fn keep_alive(node: &Node, stream: &TcpStream) {
+    let seconds = node
+        .front
+        .settings
+        .keepalive_seconds
+        .load(Ordering::Relaxed);
+    if seconds == 0 {
+        return;
+    }
+    let interval = Duration::from_secs((seconds / 3).max(1));
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(seconds))
+        .with_interval(interval)
+        .with_retries(3);
+    // Without it the client is served all the same.
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}
+
+async fn admit((node, face): (Arc<Node>, Face), shard: Arc<Shard>, mut stream: TcpStream) {
     bump(&node.metrics.connections);
-    if node.metrics.clients.fetch_add(1, Ordering::Relaxed) >= CLIENTS_MAX {
+    let clients_max = node.front.settings.clients_max.load(Ordering::Relaxed);
+    if node.metrics.clients.fetch_add(1, Ordering::Relaxed) >= clients_max {
+        bump(&node.metrics.clients_rejected);
         // The client may be gone already; it is closed either way.
         let _ = stream
             .write_all(b"-ERR max number of clients reached\r\n")
             .await;
     } else {
-        let session = Session::new(
+        let mut session = Session::new(
             Arc::clone(&node),
             stream.peer_addr().ok(),
             stream.local_addr().ok(),
         );
+        session.shard = Some(shard);
+        session.face = face;
+        keep_alive(&node, &stream);
+        let connected = Arc::clone(&session.connected);
+        node.front.clients.add(&connected);
         if let Err(error) = serve(session, stream).await {
             tracing::debug!(%error, "a client's connection ended");
         }
+        node.front.clients.remove(std::iter::once(&connected));
     }
     node.metrics.clients.fetch_sub(1, Ordering::Relaxed);
 }
@@ -104,6 +134,8 @@ enum Stop {
     Full(usize),
     /// A command has to wait.
     Waits(usize, Waiting),
+    /// The next command is held back by CLIENT PAUSE.
+    Paused(usize),
     /// The connection ends after what was answered.
     Close,
 }
@@ -135,7 +167,11 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             }
             Stop::Waits(used, waiting) => {
                 input.advance(used);
-                Some(waiting)
+                Some((waiting, WaitsFor::Reply))
+            }
+            Stop::Paused(used) => {
+                input.advance(used);
+                Some((Waiting::Later(pause_over(&session)), WaitsFor::Pause))
             }
             Stop::Drained(used) => {
                 input.advance(used);
@@ -144,10 +180,16 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
                 None
             }
         };
-        if let Some(waiting) = waits {
-            let Some(reply) = answered(&mut session, waiting, &mut stream, &mut input).await else {
+        if let Some((waiting, what)) = waits {
+            session.connected.set_waiting(what);
+            let reply = reply_to(&mut session, waiting, &mut stream, &mut input).await;
+            session.connected.set_waiting(WaitsFor::Nothing);
+            let Some(reply) = reply else {
                 return Ok(());
             };
+            if what == WaitsFor::Pause {
+                continue;
+            }
             // It may have written in the turn before, beside what it waited for.
             session.wrote_in_turn |= wrote;
             put(&mut session, &mut out, &reply);
@@ -181,7 +223,7 @@ async fn next_bytes(
 }
 
 /// The reply to a command that has to wait; `None` when the client has gone.
-async fn answered(
+async fn reply_to(
     session: &mut Session,
     waiting: Waiting,
     stream: &mut TcpStream,
@@ -230,19 +272,30 @@ fn run_ready(
 ) -> Stop {
     let _turn = session.node.turn();
     let mut used = 0;
+    let mut now = std::time::Instant::now();
+    session.connected.note_active(now);
     loop {
         let rest = input.get(used..).unwrap_or_default();
         match decoder.decode(rest) {
             Ok(Decoded::Incomplete { consumed }) => return Stop::Drained(used + consumed),
             Ok(Decoded::Request(request)) => {
-                used += request.consumed();
                 let args: SmallVec<[&[u8]; 8]> = request.args().collect();
+                if session.node.front.pause.is_on() && is_held_back(session, &args) {
+                    session.connected.note_active(now);
+                    return Stop::Paused(used);
+                }
+                let bytes = request.consumed();
+                session.query_bytes = rest.len();
+                used += bytes;
                 bump(&session.node.metrics.commands);
-                match run(session, &args) {
+                let (outcome, end) = run_watched(session, &args, now);
+                now = end;
+                match outcome {
                     Outcome::Now(reply) => put(session, out, &reply),
                     Outcome::Posted => {
                         take_messages(session, out);
                         session.reply.step();
+                        log_slow(session);
                     }
                     Outcome::Later(later) => return Stop::Waits(used, Waiting::Later(later)),
                     Outcome::Exec(exec) => return Stop::Waits(used, Waiting::Exec(exec)),
@@ -273,6 +326,7 @@ fn put(session: &mut Session, out: &mut Vec<u8>, reply: &Reply) {
     if matches!(reply, Reply::Error(_)) {
         bump(&session.node.metrics.errors);
     }
+    answered(session, reply);
     if pubsub::listens(session) {
         // What came before the command was run is read before its reply.
         take_messages(session, out);
@@ -281,6 +335,36 @@ fn put(session: &mut Session, out: &mut Vec<u8>, reply: &Reply) {
         ReplyWriter::new(out, session.protocol).reply(reply);
     }
     session.reply.step();
+}
+
+/// Waits until CLIENT PAUSE holds nothing back; the reply is nobody's.
+fn pause_over(session: &Session) -> Later {
+    let node = Arc::clone(&session.node);
+    Box::pin(async move {
+        node.front.pause.over().await;
+        Reply::Null
+    })
+}
+
+/// Whether CLIENT PAUSE holds a command back; one that will be refused anyway is refused at once.
+fn is_held_back(session: &Session, args: &[&[u8]]) -> bool {
+    let Some(spec) = args.first().and_then(|name| lookup(name)) else {
+        return false;
+    };
+    let unpauses = spec.name == "client"
+        && args[1..]
+            .first()
+            .is_some_and(|sub| sub.eq_ignore_ascii_case(b"unpause"));
+    if session.transaction.takes(spec) {
+        // It is only queued.
+        return false;
+    }
+    let queued = if spec.name == "exec" && session.transaction.writes() {
+        Queued::Writes
+    } else {
+        Queued::Reads
+    };
+    check_arity(spec, args).is_ok() && !unpauses && session.node.front.pause.holds(spec, queued)
 }
 
 /// Puts what waits for this connection behind the replies.

@@ -1,47 +1,69 @@
 //! INFO: the sections of Redis, filled with what is true here, and `# Evenkeel`.
 
+mod activity;
+
 use std::fmt::Write as _;
 use std::process;
+use std::sync::atomic::Ordering;
 
 use super::pubsub::Space;
 use super::run::Args;
 use super::server::{REDIS_VERSION, keys_here, load};
+use super::session::{Face, Session};
 use crate::node::Node;
 
 /// Writes one section.
-type Section = fn(&Node, &mut String);
+type Section = fn(&Session, &mut String);
 
-/// The sections, in Redis' order.
-const SECTIONS: [(&str, Section); 8] = [
-    ("server", server),
-    ("clients", clients),
-    ("memory", memory),
-    ("persistence", persistence),
-    ("stats", stats),
-    ("replication", replication),
-    ("evenkeel", evenkeel),
-    ("keyspace", keyspace),
+/// When a section is shown without being asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shown {
+    ByDefault,
+    WithAll,
+}
+use Shown::{ByDefault, WithAll};
+
+/// The sections, in Redis' order, with their names and titles.
+const SECTIONS: [(&str, &str, Shown, Section); 14] = [
+    ("server", "Server", ByDefault, server),
+    ("clients", "Clients", ByDefault, clients),
+    ("memory", "Memory", ByDefault, memory),
+    ("persistence", "Persistence", ByDefault, persistence),
+    ("stats", "Stats", ByDefault, stats),
+    ("replication", "Replication", ByDefault, replication),
+    ("cpu", "CPU", ByDefault, cpu),
+    ("modules", "Modules", ByDefault, |_, _| {}),
+    ("commandstats", "Commandstats", WithAll, activity::commands),
+    ("errorstats", "Errorstats", ByDefault, activity::errors),
+    ("latencystats", "Latencystats", WithAll, activity::latencies),
+    ("cluster", "Cluster", ByDefault, cluster),
+    ("evenkeel", "Evenkeel", ByDefault, |session, out| {
+        evenkeel(&session.node, out)
+    }),
+    ("keyspace", "Keyspace", ByDefault, keyspace),
 ];
 
-/// The text for the sections asked for; all of them by default.
-pub(super) fn render(node: &Node, args: Args<'_>) -> String {
+/// The text for the sections asked for; those of the default when none is.
+pub(super) fn render(session: &Session, args: Args<'_>) -> String {
     let wanted: Vec<Vec<u8>> = args[1..]
         .iter()
         .map(|name| name.to_ascii_lowercase())
         .collect();
-    let everything = wanted.is_empty()
-        || wanted
+    let asks = |names: &[&str]| {
+        wanted
             .iter()
-            .any(|name| matches!(&name[..], b"all" | b"default" | b"everything"));
+            .any(|wanted| names.iter().any(|name| name.as_bytes() == wanted))
+    };
+    let all = asks(&["all", "everything"]);
+    let default = wanted.is_empty() || all || asks(&["default"]);
     let mut out = String::new();
-    for (name, section) in SECTIONS {
-        if everything || wanted.iter().any(|wanted| wanted == name.as_bytes()) {
+    for (name, title, shown, section) in SECTIONS {
+        if all || default && shown == ByDefault || asks(&[name]) {
             if !out.is_empty() {
                 out.push_str("\r\n");
             }
-            let title: String = name[..1].to_uppercase() + &name[1..];
             line(&mut out, format_args!("# {title}"));
-            section(node, &mut out);
+            section(session, &mut out);
         }
     }
     out
@@ -52,41 +74,165 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = write!(out, "{text}\r\n");
 }
 
-fn server(node: &Node, out: &mut String) {
+/// Fields whose values are at hand.
+fn fields(out: &mut String, fields: &[(&str, &dyn std::fmt::Display)]) {
+    for (name, value) in fields {
+        line(out, format_args!("{name}:{value}"));
+    }
+}
+
+/// What Redis counts and does not happen here: tools read it, and zero is the truth.
+fn zeros(out: &mut String, names: &[&str]) {
+    for name in names {
+        line(out, format_args!("{name}:0"));
+    }
+}
+
+fn server(session: &Session, out: &mut String) {
+    let node = &session.node;
     let uptime = node.started.elapsed().as_secs();
-    let port = node.config.listen.rsplit(':').next().unwrap_or_default();
-    line(out, format_args!("redis_version:{REDIS_VERSION}"));
-    line(out, format_args!("redis_mode:standalone"));
-    line(
+    let (mode, listen) = match (session.face, &node.config.cluster_listen) {
+        (Face::Cluster, Some(listen)) => ("cluster", listen),
+        _ => ("standalone", &node.config.listen),
+    };
+    let port = listen.rsplit(':').next().unwrap_or_default();
+    let now = node.now();
+    let executable = std::env::current_exe().unwrap_or_default();
+    fields(
         out,
-        format_args!("os:{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        &[
+            ("redis_version", &REDIS_VERSION),
+            ("redis_git_sha1", &"00000000"),
+            ("redis_git_dirty", &0),
+            (
+                "redis_build_id",
+                &format_args!("evenkeel-{}", env!("CARGO_PKG_VERSION")),
+            ),
+            ("redis_mode", &mode),
+            (
+                "os",
+                &format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            ),
+            ("arch_bits", &64),
+            ("monotonic_clock", &"POSIX clock_gettime"),
+            ("multiplexing_api", &"epoll"),
+            ("process_id", &process::id()),
+            ("process_supervised", &"no"),
+            ("run_id", &format_args!("{:040x}", node.incarnation.0)),
+            ("tcp_port", &port),
+            (
+                "server_time_usec",
+                &(now.wall.0 * 1000 + now.instant.0 % 1000),
+            ),
+            ("uptime_in_seconds", &uptime),
+            ("uptime_in_days", &(uptime / 86_400)),
+            ("hz", &10),
+            ("configured_hz", &10),
+            ("lru_clock", &((now.wall.0 / 1000) & 0x00ff_ffff)),
+            ("executable", &executable.display()),
+            ("config_file", &""),
+            ("io_threads_active", &0),
+        ],
     );
-    line(out, format_args!("arch_bits:64"));
-    line(out, format_args!("process_id:{}", process::id()));
-    line(out, format_args!("run_id:{:040x}", node.incarnation.0));
-    line(out, format_args!("tcp_port:{port}"));
-    line(out, format_args!("uptime_in_seconds:{uptime}"));
-    line(out, format_args!("uptime_in_days:{}", uptime / 86_400));
-    line(out, format_args!("executable:evenkeel"));
 }
 
-fn clients(node: &Node, out: &mut String) {
-    line(
+fn clients(session: &Session, out: &mut String) {
+    let front = &session.node.front;
+    let all = front.clients.all();
+    let paused = all.iter().filter(|client| client.is_paused()).count();
+    let blocked = session.node.waiters.clients() + paused;
+    fields(
         out,
-        format_args!("connected_clients:{}", load(&node.metrics.clients)),
-    );
-    line(
-        out,
-        format_args!("blocked_clients:{}", node.waiters.clients()),
+        &[
+            ("connected_clients", &all.len()),
+            ("cluster_connections", &session.node.outboxes.len()),
+            (
+                "maxclients",
+                &front.settings.clients_max.load(Ordering::Relaxed),
+            ),
+            ("client_recent_max_input_buffer", &0),
+            ("client_recent_max_output_buffer", &0),
+            ("blocked_clients", &blocked),
+            ("tracking_clients", &0),
+            ("clients_in_timeout_table", &0),
+        ],
     );
 }
 
-fn memory(_: &Node, out: &mut String) {
+/// As people read it: `1.23M`.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "K", "M", "G", "T"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes}B")
+    } else {
+        format!("{value:.2}{}", UNITS[unit])
+    }
+}
+
+fn memory(session: &Session, out: &mut String) {
     let resident = resident_bytes();
-    line(out, format_args!("used_memory:{resident}"));
-    line(out, format_args!("used_memory_rss:{resident}"));
-    line(out, format_args!("maxmemory:0"));
-    line(out, format_args!("maxmemory_policy:noeviction"));
+    let settings = &session.node.front.settings;
+    let limit = settings.bytes("maxmemory");
+    let policy = settings.text("maxmemory-policy", "noeviction");
+    let system = rustix::param::page_size() as u64 * physical_pages();
+    fields(
+        out,
+        &[
+            ("used_memory", &resident),
+            ("used_memory_human", &human(resident)),
+            ("used_memory_rss", &resident),
+            ("used_memory_rss_human", &human(resident)),
+            ("used_memory_peak", &resident),
+            ("used_memory_peak_human", &human(resident)),
+            ("used_memory_peak_perc", &"100.00%"),
+            ("used_memory_overhead", &0),
+            ("used_memory_startup", &0),
+            ("used_memory_dataset", &resident),
+            ("used_memory_dataset_perc", &"100.00%"),
+            ("total_system_memory", &system),
+            ("total_system_memory_human", &human(system)),
+            ("used_memory_lua", &0),
+            ("used_memory_lua_human", &"0B"),
+            ("used_memory_scripts", &0),
+            ("used_memory_scripts_human", &"0B"),
+            ("number_of_cached_scripts", &0),
+            ("number_of_functions", &0),
+            ("number_of_libraries", &0),
+            ("maxmemory", &limit),
+            ("maxmemory_human", &human(limit)),
+            ("maxmemory_policy", &policy),
+            ("mem_fragmentation_ratio", &"1.00"),
+            ("mem_fragmentation_bytes", &0),
+            ("mem_allocator", &"mimalloc"),
+        ],
+    );
+    zeros(
+        out,
+        &[
+            "mem_not_counted_for_evict",
+            "mem_replication_backlog",
+            "mem_clients_slaves",
+            "mem_clients_normal",
+            "mem_cluster_links",
+            "mem_aof_buffer",
+            "active_defrag_running",
+            "lazyfree_pending_objects",
+            "lazyfreed_objects",
+        ],
+    );
+}
+
+fn physical_pages() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|total| total.trim().split(' ').next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024 / rustix::param::page_size() as u64
 }
 
 /// Resident memory of this process, as the operating system counts it; 0 where it does not say.
@@ -96,66 +242,130 @@ pub(crate) fn resident_bytes() -> u64 {
         .split(' ')
         .nth(1)
         .and_then(|pages| pages.parse::<u64>().ok())
-        .map_or(0, |pages| pages * 4096)
+        .map_or(0, |pages| pages * rustix::param::page_size() as u64)
 }
 
-fn persistence(node: &Node, out: &mut String) {
-    line(out, format_args!("loading:0"));
-    line(out, format_args!("aof_enabled:1"));
-    line(
+fn persistence(session: &Session, out: &mut String) {
+    let node = &session.node;
+    let writes = if node.wal.refusal().is_none() {
+        "ok"
+    } else {
+        "err"
+    };
+    let started = node.now().wall.0 / 1000 - node.started.elapsed().as_secs();
+    fields(
         out,
-        format_args!(
-            "aof_last_write_status:{}",
-            if node.wal.refusal().is_none() {
-                "ok"
-            } else {
-                "err"
-            }
-        ),
-    );
-    line(
-        out,
-        format_args!("evenkeel_log_appends:{}", load(&node.wal.appends)),
-    );
-    line(
-        out,
-        format_args!(
-            "evenkeel_log_appended_bytes:{}",
-            load(&node.wal.appended_bytes)
-        ),
+        &[
+            ("loading", &0),
+            ("async_loading", &0),
+            ("rdb_changes_since_last_save", &0),
+            ("rdb_bgsave_in_progress", &0),
+            ("rdb_last_save_time", &started),
+            ("rdb_last_bgsave_status", &"ok"),
+            ("rdb_last_bgsave_time_sec", &-1),
+            ("rdb_current_bgsave_time_sec", &-1),
+            ("aof_enabled", &1),
+            ("aof_rewrite_in_progress", &0),
+            ("aof_rewrite_scheduled", &0),
+            ("aof_last_rewrite_time_sec", &-1),
+            ("aof_current_rewrite_time_sec", &-1),
+            ("aof_last_bgrewrite_status", &"ok"),
+            ("aof_last_write_status", &writes),
+            ("evenkeel_log_appends", &load(&node.wal.appends)),
+            (
+                "evenkeel_log_appended_bytes",
+                &load(&node.wal.appended_bytes),
+            ),
+        ],
     );
 }
 
-fn stats(node: &Node, out: &mut String) {
-    line(
+fn stats(session: &Session, out: &mut String) {
+    let node = &session.node;
+    let front = &node.front;
+    let counts = front.counts(node);
+    fields(
         out,
-        format_args!(
-            "total_connections_received:{}",
-            load(&node.metrics.connections)
-        ),
+        &[
+            ("total_connections_received", &counts.connections),
+            ("total_commands_processed", &counts.commands),
+            ("instantaneous_ops_per_sec", &front.pace(node)),
+            ("rejected_connections", &counts.rejected),
+            ("pubsub_channels", &front.hub.count_names(Space::Channels)),
+            ("pubsub_patterns", &front.hub.count_names(Space::Patterns)),
+            (
+                "pubsubshard_channels",
+                &front.hub.count_names(Space::Shards),
+            ),
+            ("total_error_replies", &counts.errors),
+        ],
     );
-    line(
+    zeros(
         out,
-        format_args!("total_commands_processed:{}", load(&node.metrics.commands)),
+        &[
+            "total_net_input_bytes",
+            "total_net_output_bytes",
+            "instantaneous_input_kbps",
+            "instantaneous_output_kbps",
+            "sync_full",
+            "sync_partial_ok",
+            "sync_partial_err",
+            "expired_keys",
+            "evicted_keys",
+            "evicted_clients",
+            "keyspace_hits",
+            "keyspace_misses",
+            "latest_fork_usec",
+            "total_forks",
+            "migrate_cached_sockets",
+            "tracking_total_keys",
+            "tracking_total_items",
+            "tracking_total_prefixes",
+            "unexpected_error_replies",
+        ],
     );
-    line(
+}
+
+fn replication(session: &Session, out: &mut String) {
+    // Every node takes writes; to a client of Redis that is a master without replicas.
+    fields(
         out,
-        format_args!("total_error_replies:{}", load(&node.metrics.errors)),
+        &[
+            ("role", &"master"),
+            ("connected_slaves", &0),
+            ("master_failover_state", &"no-failover"),
+            (
+                "master_replid",
+                &format_args!("{:040x}", session.node.incarnation.0),
+            ),
+            ("master_replid2", &format_args!("{:040x}", 0)),
+            ("master_repl_offset", &0),
+            ("second_repl_offset", &-1),
+            ("repl_backlog_active", &0),
+            ("repl_backlog_size", &1_048_576),
+            ("repl_backlog_first_byte_offset", &0),
+            ("repl_backlog_histlen", &0),
+        ],
     );
-    for (name, space) in [
-        ("pubsub_channels", Space::Channels),
-        ("pubsub_patterns", Space::Patterns),
-        ("pubsubshard_channels", Space::Shards),
+}
+
+fn cpu(_: &Session, out: &mut String) {
+    let (user, system) = activity::cpu_seconds();
+    for (name, seconds) in [
+        ("used_cpu_sys", system),
+        ("used_cpu_user", user),
+        ("used_cpu_sys_children", 0.0),
+        ("used_cpu_user_children", 0.0),
+        ("used_cpu_sys_main_thread", system),
+        ("used_cpu_user_main_thread", user),
     ] {
-        let names = node.front.hub.count_names(space);
-        line(out, format_args!("{name}:{names}"));
+        line(out, format_args!("{name}:{seconds:.6}"));
     }
 }
 
-fn replication(_: &Node, out: &mut String) {
-    // Every node takes writes; to a client of Redis that is a master without replicas.
-    line(out, format_args!("role:master"));
-    line(out, format_args!("connected_slaves:0"));
+fn cluster(session: &Session, out: &mut String) {
+    let enabled = u8::from(session.face == Face::Cluster);
+    line(out, format_args!("cluster_enabled:{enabled}"));
 }
 
 fn evenkeel(node: &Node, out: &mut String) {
@@ -214,8 +424,8 @@ fn evenkeel(node: &Node, out: &mut String) {
     );
 }
 
-fn keyspace(node: &Node, out: &mut String) {
-    let keys = keys_here(node);
+fn keyspace(session: &Session, out: &mut String) {
+    let keys = keys_here(&session.node);
     if keys > 0 {
         line(out, format_args!("db0:keys={keys},expires=0,avg_ttl=0"));
     }

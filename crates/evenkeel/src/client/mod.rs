@@ -1,6 +1,9 @@
 //! Redis clients: accept them, read their requests, run them, answer.
 
+mod acl;
 mod block;
+mod clients;
+mod cluster;
 mod commands;
 mod config;
 mod conflicts;
@@ -11,20 +14,27 @@ mod ek;
 mod front;
 mod info;
 mod inspect;
+mod latency;
+mod monitor;
 mod pubsub;
 mod run;
 mod saving;
+mod scripting;
 mod server;
 mod session;
+mod slowlog;
+mod stats;
 mod trail;
 mod transaction;
 mod wait;
+mod watch;
 
 pub(crate) use connection::{accept, listen};
 pub(crate) use ek::inspect_own;
-pub(crate) use front::Front;
+pub(crate) use front::{Front, sweep};
 pub(crate) use pubsub::{interest_told, introduce, published};
 pub(crate) use run::{run_here, run_once, run_parts_here};
+pub(crate) use session::Face;
 
 use evenkeel_core::command::{Args, Spec};
 

@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use evenkeel_core::command::{Keyspace, Run, lookup, slot};
+use evenkeel_core::command::{Keyspace, Run, lookup};
 use evenkeel_resp::{Protocol, Reply};
 
-use super::pubsub::{self, Space};
-use super::run::{Args, Outcome};
-use super::session::{ReplyMode, Session};
+use super::pubsub;
+use super::run::{Args, Later, Outcome};
+use super::session::{Face, Session};
+use super::{acl, clients, cluster, latency, scripting, slowlog};
 use crate::node::Node;
 
 /// What clients are told to be compatible with.
@@ -30,10 +31,17 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "auth" => Reply::error(
             "ERR Client sent AUTH, but no password is set. Did you mean ACL SETUSER with >password?",
         ),
-        "client" => client(session, args),
+        "client" => return clients::run(session, args),
+        "slowlog" => slowlog::run(session, args),
+        "latency" => latency::run(session, args),
+        "monitor" => {
+            session.connected.set_monitor(true);
+            session.node.front.monitors.begin(&session.connected);
+            ok()
+        }
         "config" => super::config::run(session, args),
         "command" => super::commands::run(args),
-        "info" => text(super::info::render(&session.node, args)),
+        "info" => verbatim(super::info::render(session, args)),
         "select" => select(args[1]),
         "quit" => return Outcome::Close(ok()),
         "reset" => {
@@ -41,8 +49,13 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
             Reply::simple("RESET")
         }
         "time" => time(&session.node),
-        "cluster" => cluster(session, args),
-        "lolwut" => text(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
+        "cluster" => return cluster::run(session, args),
+        "function" => scripting::function(args),
+        "script" => scripting::script(args),
+        "acl" => acl::run(args),
+        "readonly" | "readwrite" | "asking" => face_only(session, name),
+        "shutdown" => return shutdown(session, args),
+        "lolwut" => verbatim(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
         "wait" => return super::wait::run(session, args),
         "memory" => return super::saving::run_memory(session, args),
         "save" | "bgsave" | "bgrewriteaof" | "lastsave" | "role" => {
@@ -58,6 +71,39 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         _ => unsupported(name),
     };
     Outcome::Now(reply)
+}
+
+/// What only a client of the cluster face sends.
+fn face_only(session: &Session, name: &str) -> Reply {
+    if session.face == Face::Cluster || name == "asking" {
+        ok()
+    } else {
+        Reply::error("ERR This instance has cluster support disabled")
+    }
+}
+
+/// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]`: every write is logged, so there is nothing more to save.
+fn shutdown(session: &Session, args: Args<'_>) -> Outcome {
+    const OPTIONS: [&[u8]; 4] = [b"nosave", b"save", b"now", b"force"];
+    let known = |option: &&[u8]| {
+        OPTIONS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(option))
+    };
+    match &args[1..] {
+        [option] if option.eq_ignore_ascii_case(b"abort") => {
+            return Outcome::Now(Reply::error("ERR No shutdown in progress."));
+        }
+        options if options.iter().all(known) => {}
+        _ => return Outcome::Now(Reply::error("ERR syntax error")),
+    }
+    tracing::info!(
+        client = session.connected.address(),
+        "told to stop by SHUTDOWN"
+    );
+    session.node.front.asked_to_stop.notify_one();
+    let never: Later = Box::pin(std::future::pending());
+    Outcome::Later(never)
 }
 
 fn unsupported(name: &str) -> Reply {
@@ -118,6 +164,11 @@ fn hello(session: &mut Session, args: Args<'_>) -> Reply {
     while let [option, tail @ ..] = rest {
         rest = match tail {
             [value, tail @ ..] if option.eq_ignore_ascii_case(b"SETNAME") => {
+                if !clients::is_plain(value) {
+                    return Reply::error(
+                        "ERR Client names cannot contain spaces, newlines or special characters.",
+                    );
+                }
                 name = Some(value.to_vec());
                 tail
             }
@@ -135,7 +186,9 @@ fn hello(session: &mut Session, args: Args<'_>) -> Reply {
         };
     }
     session.set_protocol(protocol);
-    session.name = name.unwrap_or_else(|| std::mem::take(&mut session.name));
+    if let Some(name) = name {
+        session.connected.shown().name = name;
+    }
     let version = if protocol == Protocol::Resp3 { 3 } else { 2 };
     Reply::Map(vec![
         (text("server"), text("redis")),
@@ -145,50 +198,16 @@ fn hello(session: &mut Session, args: Args<'_>) -> Reply {
             text("id"),
             Reply::Integer(i64::try_from(session.id).unwrap_or(i64::MAX)),
         ),
-        (text("mode"), text("standalone")),
+        (
+            text("mode"),
+            text(match session.face {
+                Face::Standalone => "standalone",
+                Face::Cluster => "cluster",
+            }),
+        ),
         (text("role"), text("master")),
         (text("modules"), Reply::Array(Vec::new())),
     ])
-}
-
-fn client(session: &mut Session, args: Args<'_>) -> Reply {
-    let sub = args[1].to_ascii_lowercase();
-    match (&sub[..], &args[2..]) {
-        (b"id", []) => Reply::Integer(i64::try_from(session.id).unwrap_or(i64::MAX)),
-        (b"getname", []) if session.name.is_empty() => Reply::Null,
-        (b"getname", []) => Reply::bulk(session.name.clone()),
-        (b"setname", [name]) => {
-            if name.iter().any(|byte| !(b'!'..=b'~').contains(byte)) {
-                return Reply::error(
-                    "ERR Client names cannot contain spaces, newlines or special characters.",
-                );
-            }
-            session.name = name.to_vec();
-            ok()
-        }
-        (b"setinfo", [field, value]) => {
-            match field.to_ascii_lowercase().as_slice() {
-                b"lib-name" => session.library = value.to_vec(),
-                b"lib-ver" => session.library_version = value.to_vec(),
-                _ => {
-                    let field = field.escape_ascii();
-                    return Reply::error(format!("ERR Unrecognized option '{field}'"));
-                }
-            }
-            ok()
-        }
-        (b"info" | b"list", _) => text(format!("{}\n", describe(session))),
-        (b"reply", [mode]) => reply_mode(session, mode),
-        (b"unblock", [id, why @ ..]) if why.len() <= 1 => {
-            super::block::unblock(session, id, why.first().copied())
-        }
-        (b"no-evict" | b"no-touch", [switch])
-            if switch.eq_ignore_ascii_case(b"ON") || switch.eq_ignore_ascii_case(b"OFF") =>
-        {
-            ok()
-        }
-        _ => unknown_subcommand("CLIENT", args[1]),
-    }
 }
 
 /// What HELP answers: one line each.
@@ -202,74 +221,37 @@ pub(super) fn help(command: &str, lines: &[&str]) -> Reply {
     Reply::Array(std::iter::once(Reply::simple(head)).chain(lines).collect())
 }
 
+/// Text for people: told apart from data in the newer protocol.
+pub(super) fn verbatim(text: impl Into<String>) -> Reply {
+    Reply::Verbatim {
+        format: *b"txt",
+        text: Bytes::from(text.into()),
+    }
+}
+
 /// A count as a reply.
 pub(super) fn number(value: impl TryInto<i64>) -> Reply {
     Reply::Integer(value.try_into().unwrap_or(i64::MAX))
 }
 
+/// The error for a subcommand that cannot be run: it is not known, or its arguments do not fit.
 pub(super) fn unknown_subcommand(command: &str, sub: &[u8]) -> Reply {
-    let sub = sub.escape_ascii();
-    Reply::error(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {command} HELP."
-    ))
-}
-
-fn reply_mode(session: &mut Session, mode: &[u8]) -> Reply {
-    session.reply = match mode.to_ascii_lowercase().as_slice() {
-        b"on" => ReplyMode::On,
-        b"off" => ReplyMode::Off,
-        b"skip" => ReplyMode::Skip,
-        _ => return Reply::error("ERR syntax error"),
-    };
-    ok()
-}
-
-fn describe(session: &Session) -> String {
-    let address = |address: Option<std::net::SocketAddr>| {
-        address.map_or_else(String::new, |at| at.to_string())
-    };
-    format!(
-        "id={} addr={} laddr={} fd=0 name={} age={} idle=0 flags=N db=0 sub={} psub={} ssub={} multi={} qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem=0 events=r cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
-        session.id,
-        address(session.connected.peer),
-        address(session.connected.local),
-        String::from_utf8_lossy(&session.name),
-        session.connected.since.elapsed().as_secs(),
-        session.subscriptions.count(Space::Channels),
-        session.subscriptions.count(Space::Patterns),
-        session.subscriptions.count(Space::Shards),
-        session
-            .transaction
-            .queued()
-            .map_or_else(|| "-1".to_owned(), |count| count.to_string()),
-        session.connected.waiting_messages(),
-        session.connected.waiting_bytes(),
-        session.last_command,
-        if session.protocol == Protocol::Resp3 {
-            3
-        } else {
-            2
-        },
-        String::from_utf8_lossy(&session.library),
-        String::from_utf8_lossy(&session.library_version),
-    )
-}
-
-fn cluster(session: &Session, args: Args<'_>) -> Reply {
-    let sub = args[1].to_ascii_lowercase();
-    match (&sub[..], &args[2..]) {
-        (b"keyslot", [key]) => Reply::Integer(i64::from(slot(key))),
-        (b"info", []) => text(format!(
-            "cluster_enabled:0\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_known_nodes:{}\r\ncluster_size:{}\r\n",
-            session.node.topology.members.len(),
-            session.node.topology.members.len(),
-        )),
-        (b"myid", []) => text(format!("{:040x}", session.node.incarnation.0)),
-        (b"slots" | b"shards" | b"nodes" | b"countkeysinslot", _) => {
-            Reply::error("ERR This instance has cluster support disabled")
-        }
-        _ => unknown_subcommand("CLUSTER", args[1]),
+    let spec = lookup(command.as_bytes());
+    let known = spec.and_then(|spec| {
+        let mut subcommands = spec.subcommands.iter();
+        subcommands.find(|known| known.as_bytes().eq_ignore_ascii_case(sub))
+    });
+    if let Some(known) = known {
+        let command = command.to_ascii_lowercase();
+        return Reply::error(format!(
+            "ERR wrong number of arguments for '{command}|{known}' command"
+        ));
     }
+    let sub = &sub[..sub.len().min(128)];
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(sub);
+    text.extend_from_slice(format!("'. Try {command} HELP.").as_bytes());
+    Reply::error(text)
 }
 
 /// Keys here, live ones only.

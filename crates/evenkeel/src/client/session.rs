@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use evenkeel_core::causality::{Context, DotRun};
 use evenkeel_core::command::Keyspace;
@@ -12,8 +13,11 @@ use super::connected::Connected;
 use super::consistency::Consistency;
 use super::pubsub::{self, Subscriptions};
 use super::run::Caller;
+use super::slowlog::Entry;
+use super::stats::Shard;
 use super::trail::SharedTrail;
 use super::transaction::Transaction;
+use super::watch::Running;
 use crate::node::Node;
 
 /// One connection.
@@ -27,11 +31,16 @@ pub(super) struct Session {
     pub(super) transaction: Transaction,
     pub(super) id: u64,
     pub(super) protocol: Protocol,
-    pub(super) name: Vec<u8>,
-    pub(super) library: Vec<u8>,
-    pub(super) library_version: Vec<u8>,
     pub(super) reply: ReplyMode,
-    pub(super) last_command: &'static str,
+    /// Which of the node's two faces it came to.
+    pub(super) face: Face,
+    pub(super) running: Option<Running>,
+    /// The last command, when it was slow and is not answered yet.
+    pub(super) slow: Option<Entry>,
+    /// Where its commands are counted.
+    pub(super) shard: Option<Arc<Shard>>,
+    /// Bytes that were read and not run when the running command began.
+    pub(super) query_bytes: usize,
     /// Whether a command of this turn may have written: its replies must not leave before the log has it.
     pub(super) wrote_in_turn: bool,
     /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
@@ -67,6 +76,15 @@ pub(super) enum ReplyMode {
     SkipNext,
 }
 
+/// The two faces of a node (`listen` and `cluster-listen`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Face {
+    /// As a single Redis: any keys together.
+    Standalone,
+    /// As a node of a Redis cluster.
+    Cluster,
+}
+
 impl ReplyMode {
     /// A command was answered, or left unanswered as it was to be.
     pub(super) const fn step(&mut self) {
@@ -98,11 +116,12 @@ impl Session {
             transaction: Transaction::default(),
             id,
             protocol: Protocol::Resp2,
-            name: Vec::new(),
-            library: Vec::new(),
-            library_version: Vec::new(),
             reply: ReplyMode::On,
-            last_command: "",
+            face: Face::Standalone,
+            running: None,
+            slow: None,
+            shard: None,
+            query_bytes: 0,
             wrote_in_turn: false,
             written: Written::default(),
         }
@@ -112,7 +131,8 @@ impl Session {
     pub(super) fn reset(&mut self) {
         pubsub::end_all(self);
         self.set_protocol(Protocol::Resp2);
-        self.name.clear();
+        self.connected.shown().name.clear();
+        self.end_monitor();
         self.reply = ReplyMode::On;
         self.caller.consistency = Consistency::default();
         self.transaction.discard();
@@ -145,6 +165,21 @@ impl Session {
         }
         self.wrote(partition, &dots);
         Some(result)
+    }
+
+    /// Shows what is only known here, for CLIENT INFO and CLIENT LIST.
+    pub(super) fn show(&self) {
+        self.connected
+            .query_bytes
+            .store(self.query_bytes, Ordering::Relaxed);
+    }
+
+    /// No longer watches what others run.
+    pub(super) fn end_monitor(&self) {
+        if self.connected.is_monitor() {
+            self.connected.set_monitor(false);
+            self.node.front.monitors.end(&self.connected);
+        }
     }
 
     /// From the next reply or message on.
@@ -187,6 +222,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         pubsub::end_all(self);
+        self.end_monitor();
     }
 }
 

@@ -16,6 +16,9 @@ const VERSION: u32 = 3;
 pub(crate) struct Announce {
     /// For Redis clients.
     pub(crate) client: String,
+    /// For Redis clients that route by the slot map, if there is such a face.
+    #[serde(default)]
+    pub(crate) cluster: Option<String>,
     /// For health checks, metrics and the dashboard.
     pub(crate) http: String,
 }

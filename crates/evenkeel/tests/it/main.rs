@@ -36,6 +36,8 @@ mod namespace;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod operators;
+#[cfg(test)]
 mod partition;
 #[cfg(test)]
 mod peers;
@@ -45,6 +47,8 @@ mod pubsub;
 mod refusals;
 #[cfg(test)]
 mod same_as_redis;
+#[cfg(test)]
+mod slots;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -173,7 +173,6 @@ fn what_has_no_meaning_here_is_refused_with_what_to_use_instead() {
         "FAILOVER",
         "MOVE k 1",
         "SWAPDB 0 1",
-        "SHUTDOWN NOSAVE",
     ] {
         let reply = node.run(command);
         let name = command.split(' ').next().unwrap();

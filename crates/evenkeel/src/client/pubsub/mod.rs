@@ -94,7 +94,10 @@ fn unsubscribe(session: &mut Session, space: Space, names: Args<'_>) -> Outcome 
 }
 
 fn change(session: &Session, change: (Space, &Bytes, Change)) {
-    let count = session.subscriptions.told(change.0);
+    let (space, ..) = change;
+    let names = session.subscriptions.count(space);
+    session.connected.note_listening(space, names);
+    let count = session.subscriptions.told(space);
     let node = &session.node;
     node.front
         .hub

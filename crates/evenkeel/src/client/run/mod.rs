@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evenkeel_core::command::{
-    Flag, KeySpec, Keyspace, Run, Spec, check_arity, keys_of, lookup, needs_home, slot, unknown,
+    Flag, KeySpec, Keyspace, Run, Spec, check_arity, keys_of, lookup_id, needs_home, slot, unknown,
 };
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
@@ -24,6 +24,7 @@ use self::several::{on_each_key, on_every_partition, whole};
 use super::block::{self, Blocked};
 use super::session::Session;
 use super::transaction::Exec;
+use super::watch::Running;
 use super::{ek, pubsub, server};
 use crate::node::{Node, Topology};
 
@@ -50,17 +51,19 @@ pub(super) enum Outcome {
 
 /// Runs a command of a client, or queues it.
 pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
-    let spec = match admit(session, args) {
-        Ok(spec) => spec,
+    let running = match admit(session, args) {
+        Ok(running) => running,
         Err(refusal) => {
             session.transaction.spoil();
             return Outcome::Now(refusal);
         }
     };
+    let spec = running.id.spec();
     if session.transaction.takes(spec) {
         return Outcome::Now(session.transaction.queue(spec, args));
     }
     session.wrote_in_turn |= spec.is(Flag::Write);
+    session.running = Some(running.begun());
     match spec.run {
         Run::Shell if spec.name.starts_with("ek.") => ek::run(session, spec.name, args),
         Run::Shell => server::run(session, spec.name, args),
@@ -76,20 +79,23 @@ pub(super) fn run(session: &mut Session, args: Args<'_>) -> Outcome {
 }
 
 /// The command that a client asks for, where it may be run.
-fn admit(session: &mut Session, args: Args<'_>) -> Result<&'static Spec, Reply> {
-    let spec = args.first().and_then(|name| lookup(name));
-    let spec = spec.ok_or_else(|| unknown(args))?;
+fn admit(session: &mut Session, args: Args<'_>) -> Result<Running, Reply> {
+    let id = args.first().and_then(|name| lookup_id(name));
+    let id = id.ok_or_else(|| unknown(args))?;
+    let spec = id.spec();
     if spec.is(Flag::Inner) {
         return Err(inner(spec));
     }
-    session.last_command = spec.name;
+    let running = Running::new(id, args);
+    session.running = Some(running);
+    session.connected.note_command(running.counted);
     check_arity(spec, args)?;
     if let Some(refusal) = pubsub::refuse(session, spec, args) {
         return Err(refusal);
     }
     match session.node.wal.refusal() {
         Some(refusal) if spec.is(Flag::Write) => Err(Reply::error(refusal.text())),
-        _ => Ok(spec),
+        _ => Ok(running),
     }
 }
 

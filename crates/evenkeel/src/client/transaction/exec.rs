@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use evenkeel_core::command::Run;
@@ -16,9 +17,10 @@ use evenkeel_resp::{Reply, ReplyDecoder, ReplyLimits};
 
 use super::{Queued, states_of};
 use crate::client::run::{
-    Access, Args, Caller, End, Later, Outcome, Piece, Route, only_partition, partition_of, run,
+    Access, Args, Caller, End, Later, Outcome, Piece, Route, only_partition, partition_of,
 };
 use crate::client::session::Session;
+use crate::client::watch::{note_queued, run_watched};
 use crate::node::Part;
 
 /// A transaction that is run.
@@ -99,7 +101,7 @@ impl Exec {
             }
         }
         if self.units.is_empty() || self.run_alone(session, 0) {
-            return Some(self.reply());
+            return Some(self.reply(session));
         }
         None
     }
@@ -119,10 +121,19 @@ impl Exec {
             }
             at += together;
         }
-        self.reply()
+        self.reply(session)
     }
 
-    fn reply(&mut self) -> Reply {
+    fn reply(&mut self, session: &Session) -> Reply {
+        for (at, unit) in self.queue.iter().zip(&self.replies) {
+            // What ran at the client's node was noted when it ran.
+            if let Some(reply) = unit
+                .as_ref()
+                .filter(|_| at.partition(&at.borrowed()).is_some())
+            {
+                note_queued(session, &at.borrowed(), reply);
+            }
+        }
         let replies = std::mem::take(&mut self.replies).into_iter();
         Reply::Array(replies.map(|reply| reply.unwrap_or(Reply::Null)).collect())
     }
@@ -303,7 +314,7 @@ fn start_alone(session: &mut Session, queued: &Queued) -> Result<Reply, Later> {
         }
         _ => {}
     }
-    match run(session, &args) {
+    match run_watched(session, &args, Instant::now()).0 {
         Outcome::Now(reply) | Outcome::Close(reply) => Ok(reply),
         Outcome::Later(later) => Err(later),
         Outcome::Blocked(blocked) => Err(Box::pin(blocked.at_once())),

@@ -88,6 +88,13 @@ impl Transaction {
         self.open.as_ref().map(|open| open.queue.len())
     }
 
+    /// Whether something that is queued may write.
+    pub(super) fn writes(&self) -> bool {
+        let queue = self.open.as_ref().map(|open| open.queue.iter());
+        let mut queued = queue.into_iter().flatten();
+        queued.any(|queued| Access::of(queued.spec) == Access::Writes)
+    }
+
     pub(super) fn queue(&mut self, spec: &'static Spec, args: Args<'_>) -> Reply {
         let Some(open) = &mut self.open else {
             return Reply::error("ERR a command was to be queued outside of MULTI");
@@ -167,7 +174,11 @@ fn exec(session: &mut Session) -> Outcome {
     }
     let watched = watched.take().0;
     let mut exec = Exec::new(&session.caller, open.queue, watched);
-    match exec.run_now(session) {
+    let running = session.running;
+    let done = exec.run_now(session);
+    // It is EXEC that runs, whatever ran in it.
+    session.running = running;
+    match done {
         Some(reply) => Outcome::Now(reply),
         None => Outcome::Exec(Box::new(exec)),
     }

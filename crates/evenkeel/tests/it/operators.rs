@@ -1,0 +1,178 @@
+//! What operators and tools ask a node: who is connected, what is set, what was slow.
+
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::support::eventually;
+
+const LIMIT: Duration = Duration::from_secs(15);
+
+#[test]
+fn a_client_is_listed_with_what_it_told_and_can_be_closed_by_each_filter() {
+    let cluster = Cluster::start(1, &[]);
+    let mut client = cluster.client(0);
+    for filter in ["ID", "ADDR", "TYPE"] {
+        let mut other = cluster.client(0);
+        assert_eq!(other.run("CLIENT SETNAME other"), "OK");
+        let id = other.run("CLIENT ID");
+        let address = other.stream.local_addr().unwrap().to_string();
+        other.send(&["SUBSCRIBE", "news"]).unwrap();
+        other.receive().unwrap();
+        let listed = client.run(&format!("CLIENT LIST ID {id}"));
+        for fact in [
+            " name=other ",
+            " flags=P ",
+            " sub=1 ",
+            " cmd=subscribe ",
+            &address,
+        ] {
+            assert!(listed.contains(fact), "{fact} is not in {listed}");
+        }
+        assert_eq!(client.run("CLIENT LIST TYPE pubsub"), listed);
+        let value = match filter {
+            "ID" => id,
+            "ADDR" => address,
+            _ => "pubsub".to_owned(),
+        };
+        assert_eq!(client.run(&format!("CLIENT KILL {filter} {value}")), "1");
+        assert!(other.is_closed());
+        assert_eq!(client.run("PUBSUB NUMSUB news"), "[news 0]");
+    }
+    assert_eq!(client.run("CLIENT KILL 127.0.0.1:1"), "-ERR No such client");
+    assert_eq!(
+        client.run("CLIENT NOSUCH"),
+        "-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP."
+    );
+    assert_eq!(client.run("CLIENT KILL SKIPME no ID 1000000"), "0");
+}
+
+#[test]
+fn a_pause_holds_writes_back_and_reads_not() {
+    let cluster = Cluster::start(1, &[]);
+    let mut operator = cluster.client(0);
+    let mut writer = cluster.client(0);
+    let mut reader = cluster.client(0);
+    assert_eq!(operator.run("CLIENT PAUSE 60000 WRITE"), "OK");
+    writer.send(&["SET", "k", "v"]).unwrap();
+    eventually(LIMIT, "the writer waits", || {
+        operator
+            .run("INFO clients")
+            .contains("blocked_clients:1")
+            .then_some(())
+    });
+    assert_eq!(reader.run("GET k"), "(nil)");
+    assert_eq!(operator.run("CLIENT UNPAUSE"), "OK");
+    assert_eq!(
+        writer
+            .receive()
+            .map(|reply| crate::client::show(&reply))
+            .unwrap(),
+        "OK"
+    );
+    assert_eq!(reader.run("GET k"), "v");
+}
+
+#[test]
+fn what_config_sets_is_of_one_node_and_takes_effect() {
+    let cluster = Cluster::start(2, &[]);
+    let mut client = cluster.client(0);
+    assert_eq!(
+        client.run("CONFIG SET maxclients 1000 slowlog-log-slower-than 0 slowlog-max-len 2"),
+        "OK"
+    );
+    for _ in 0..5 {
+        client.run("PING");
+    }
+    assert_eq!(client.run("SLOWLOG LEN"), "2");
+    assert_eq!(client.run("CONFIG GET maxclients"), "[maxclients 1000]");
+    assert_eq!(
+        cluster.run(1, "CONFIG GET maxclients"),
+        "[maxclients 10000]"
+    );
+    assert_eq!(
+        client.run("CONFIG SET maxmemory 1 nosuch 2"),
+        "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'"
+    );
+    assert_eq!(client.run("CONFIG GET maxmemory"), "[maxmemory 0]");
+    assert_eq!(client.run("CONFIG SET maxclients 1"), "OK");
+    let mut refused = cluster.client(0);
+    let refusal = refused
+        .receive()
+        .map(|reply| crate::client::show(&reply))
+        .unwrap();
+    assert_eq!(refusal, "-ERR max number of clients reached");
+}
+
+#[test]
+fn an_idle_client_is_closed_and_a_subscriber_is_not() {
+    let cluster = Cluster::start(1, &[]);
+    let mut listener = cluster.client(0);
+    listener.send(&["SUBSCRIBE", "news"]).unwrap();
+    listener.receive().unwrap();
+    let mut idle = cluster.client(0);
+    assert_eq!(idle.run("CONFIG SET timeout 1"), "OK");
+    assert!(idle.is_closed());
+    assert_eq!(cluster.run(0, "PUBLISH news x"), "1");
+    assert_eq!(
+        crate::client::show(&listener.receive().unwrap()),
+        "[message news x]"
+    );
+}
+
+#[test]
+fn commands_and_errors_are_counted_until_they_are_reset() {
+    let cluster = Cluster::start(1, &[]);
+    let mut client = cluster.client(0);
+    client.run("CONFIG RESETSTAT");
+    client.run("SET k v");
+    client.run("SET k w");
+    client.run("SET k");
+    client.run("LPUSH k x");
+    client.run("MULTI");
+    client.run("INCR n");
+    client.run("EXEC");
+    let stats = client.run("INFO commandstats errorstats");
+    for fact in [
+        "cmdstat_set:calls=2,",
+        "rejected_calls=1,failed_calls=0",
+        "cmdstat_lpush:calls=1,",
+        "rejected_calls=0,failed_calls=1",
+        "cmdstat_incr:calls=1,",
+        "cmdstat_config|resetstat:calls=1,",
+        "errorstat_ERR:count=1",
+        "errorstat_WRONGTYPE:count=1",
+    ] {
+        assert!(stats.contains(fact), "{fact} is not in\n{stats}");
+    }
+    client.run("CONFIG RESETSTAT");
+    assert!(!client.run("INFO commandstats").contains("cmdstat_set"));
+    assert!(!client.run("INFO errorstats").contains("errorstat"));
+}
+
+#[test]
+fn monitor_shows_what_others_run_without_their_secrets() {
+    let cluster = Cluster::start(1, &[]);
+    let mut monitor = cluster.client(0);
+    assert_eq!(monitor.run("MONITOR"), "OK");
+    let mut client = cluster.client(0);
+    client.run("SET k v");
+    client.run("AUTH user secret");
+    client.run("CONFIG GET port");
+    client.run("GET k");
+    let mut next = || crate::client::show(&monitor.receive().unwrap());
+    assert!(next().ends_with("] \"SET\" \"k\" \"v\""));
+    assert!(next().ends_with("] \"AUTH\" \"(redacted)\" \"(redacted)\""));
+    assert!(next().ends_with("] \"GET\" \"k\""));
+}
+
+#[test]
+fn shutdown_ends_the_node_cleanly() {
+    let mut cluster = Cluster::start(1, &[]);
+    cluster.run(0, "SET k v");
+    let mut client: Client = cluster.client(0);
+    client.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
+    assert!(client.is_closed());
+    cluster.restart(0);
+    assert_eq!(cluster.run(0, "GET k"), "v");
+}
