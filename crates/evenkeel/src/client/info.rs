@@ -377,6 +377,7 @@ fn evenkeel(node: &Node, out: &mut String) {
     line(out, format_args!("cluster:{:016x}", node.topology.cluster));
     line(out, format_args!("incarnation:{:016x}", node.incarnation.0));
     line(out, format_args!("members:{}", node.topology.members.len()));
+    line(out, format_args!("settled:{}", u8::from(node.is_settled())));
     for peer in node.topology.others() {
         let (lacks, behind) = node.held().fold((0, 0), |sum, id| {
             let gaps = node.look(id, |partition| {

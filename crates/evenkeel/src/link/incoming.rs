@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
 use super::outbox::Outbox;
-use super::{CAN_ANSWER, HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES};
+use super::{CAN_ANSWER, HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES, RELIES};
 use crate::client;
 use crate::node::Node;
 
@@ -84,7 +84,7 @@ async fn receive(
         // A peer must know whether what it asks can be answered: by the link that this node has dialled, and on
         // all that was decided while it was away.
         let outbox = node.outboxes.get(&peer);
-        let can_answer = outbox.is_some_and(Outbox::is_open) && node.is_settled();
+        let can_answer = outbox.is_some_and(Outbox::is_open) && node.is_ready();
         let answers: &[u8] = match can_answer {
             true => &CAN_ANSWER,
             false => &[],
@@ -94,7 +94,12 @@ async fn receive(
                 continue;
             }
             match kind {
-                Kind::Ping => frame::put(&mut pong, Kind::Pong, answers),
+                Kind::Ping => {
+                    if let Some(outbox) = outbox {
+                        outbox.set_relied_on(body[..] == RELIES);
+                    }
+                    frame::put(&mut pong, Kind::Pong, answers);
+                }
                 Kind::Partitions => node.partition_frames(peer, body)?,
                 Kind::Request => node.request_arrived(peer, body),
                 Kind::Answer => node.answer_arrived(body),

@@ -32,8 +32,10 @@ const SILENCE_MAX: Duration = Duration::from_millis(1_500);
 const LIVE_MAX: Duration = Duration::from_millis(1_000);
 /// The accepting side gives a link up after this silence: the dialling side, which sends heartbeats, has long done so.
 const INCOMING_SILENCE_MAX: Duration = Duration::from_secs(10);
-/// What an answer to a heartbeat carries when its sender has a link of its own to the peer.
+/// What an answer to a heartbeat carries when its sender has a link of its own to the peer and has caught up.
 const CAN_ANSWER: [u8; 1] = [1];
+/// What a heartbeat carries when its sender takes the peer for one that answers.
+const RELIES: [u8; 1] = [1];
 /// The longest introduction.
 const HELLO_BYTES_MAX: usize = 16 << 10;
 /// Frames to a peer that nobody waits for are gathered for this long after the last write.

@@ -1,7 +1,7 @@
 //! What waits to be sent to one peer: bounded, in order, with the faults asked for.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -23,6 +23,8 @@ pub(crate) struct Outbox {
     called: Notify,
     /// When the peer last said that it can answer as well.
     answered: Mutex<Option<Instant>>,
+    /// The peer takes this node for one that answers, and sends it what is to be decided.
+    relied_on: AtomicBool,
     /// Frames dropped because too many waited.
     pub(crate) overflowed: AtomicU64,
     /// Bytes handed to the link.
@@ -66,6 +68,16 @@ impl Outbox {
     /// The peer has answered, and it has a link of its own to answer requests on.
     pub(super) fn answered(&self) {
         *self.answered.lock() = Some(Instant::now());
+    }
+
+    /// What the peer takes this node for, as its heartbeat says.
+    pub(super) fn set_relied_on(&self, relied_on: bool) {
+        self.relied_on.store(relied_on, Ordering::Release);
+    }
+
+    /// Whether the peer sends this node what is to be decided.
+    pub(crate) fn is_relied_on(&self) -> bool {
+        self.relied_on.load(Ordering::Acquire)
     }
 
     /// Whether requests to the peer are answered, as far as can be told.

@@ -11,10 +11,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{sleep, timeout};
 
+use super::fault::Fault;
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
 use super::outbox::Outbox;
-use super::{CAN_ANSWER, DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, SILENCE_MAX};
+use super::{
+    CAN_ANSWER, DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, RELIES, SILENCE_MAX,
+};
 use crate::client;
 use crate::config::resolve;
 use crate::node::Node;
@@ -124,7 +127,7 @@ async fn send_all(
                 if fault.is_cut() {
                     return Err(io::Error::other("cut by EK.FAULT"));
                 }
-                outbox.push(Kind::Ping, &[], fault);
+                ping(outbox, fault);
             }
             () = outbox.take(&mut bytes) => {
                 writer.write_all(&bytes).await?;
@@ -136,6 +139,14 @@ async fn send_all(
             }
         }
     }
+}
+
+fn ping(outbox: &Outbox, fault: Fault) {
+    let relies: &[u8] = match outbox.is_live() {
+        true => &RELIES,
+        false => &[],
+    };
+    outbox.push(Kind::Ping, relies, fault);
 }
 
 async fn hear_pongs(
@@ -162,7 +173,12 @@ async fn hear_pongs(
             if kind == Kind::Pong && !node.faults.of(peer).cut_in {
                 heard = Instant::now();
                 if body[..] == CAN_ANSWER {
+                    let was_live = outbox.is_live();
                     outbox.answered();
+                    if !was_live {
+                        // A peer that has just started waits to hear it before it decides.
+                        ping(outbox, node.faults.of(peer));
+                    }
                 }
             }
         }

@@ -42,15 +42,19 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until every node has a link to every other one.
+    /// Waits until every node has a link to every other one, and decides where it is the home.
     pub(crate) fn wait_until_linked(&self) {
         for node in &self.nodes {
             let mut client = node.client();
-            eventually(Duration::from_secs(15), "all nodes are linked", || {
-                let info = client.run("INFO evenkeel");
-                let up = info.matches(":link=up").count();
-                (up == self.nodes.len() - 1).then_some(())
-            });
+            eventually(
+                Duration::from_secs(15),
+                "all nodes are linked and settled",
+                || {
+                    let info = client.run("INFO evenkeel");
+                    let up = info.matches(":link=up").count();
+                    (up == self.nodes.len() - 1 && info.contains("settled:1")).then_some(())
+                },
+            );
         }
     }
 

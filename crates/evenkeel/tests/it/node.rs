@@ -178,7 +178,12 @@ impl Node {
     /// SIGTERM, and the exit status.
     pub(crate) fn terminate(&self) -> ExitStatus {
         self.signal(Signal::TERM);
-        eventually(START_LIMIT, "the node ends on SIGTERM", || {
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(&self) -> ExitStatus {
+        eventually(START_LIMIT, "the node ends", || {
             self.child.lock().unwrap().try_wait().unwrap()
         })
     }

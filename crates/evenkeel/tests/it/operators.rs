@@ -173,6 +173,7 @@ fn shutdown_ends_the_node_cleanly() {
     let mut client: Client = cluster.client(0);
     client.send(&["SHUTDOWN", "NOSAVE"]).unwrap();
     assert!(client.is_closed());
+    assert!(cluster.nodes[0].ended().success());
     cluster.restart(0);
     assert_eq!(cluster.run(0, "GET k"), "v");
 }
