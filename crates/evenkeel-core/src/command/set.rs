@@ -116,6 +116,7 @@ pub(super) fn remove_fields(keys: &mut Keyspace<'_>, args: Args<'_>, kind: Kind)
     if found.len() == view.count(kind) {
         writes.extend(view.register_removal(key));
     }
+    view.hold_deadline(key, &mut writes);
     keys.commit(writes)?;
     Ok(count(found.len()))
 }

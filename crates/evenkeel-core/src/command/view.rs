@@ -4,6 +4,7 @@
 //! rules the whole key; without one, each version and chain expires under the deadline that it carries.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use evenkeel_resp::Reply;
 use smallvec::smallvec;
@@ -244,6 +245,38 @@ impl<'a> View<'a> {
         }
         writes.extend(self.register_removal(key));
         writes
+    }
+
+    /// Completes a batch that removes some elements of the visible type: without a deadline register the key shows the
+    /// latest deadline that its elements carry, and goes on to show it when those that carried it go. As if it had been
+    /// set, so of a concurrent EXPIRE and this the later holds.
+    pub(super) fn hold_deadline(self, key: &[u8], writes: &mut Writes) {
+        let (Some(cells), Some(kind)) = (self.cells, self.kind) else {
+            return;
+        };
+        if self.has_register() || cells.carried() == Deadline::NEVER {
+            return;
+        }
+        let mut gone = BTreeSet::new();
+        let mut ranges = Vec::new();
+        for write in &*writes {
+            match write {
+                Write::Remove { cell } if cell.name.kind == kind => {
+                    gone.insert(&*cell.name.field);
+                }
+                Write::Clear { range } => ranges.push(range),
+                _ => {}
+            }
+        }
+        let left = self.cells(kind).filter(|(field, _)| {
+            let ranges = &mut ranges.iter();
+            !gone.contains(field) && !ranges.any(|range| range.covers(key, kind, field))
+        });
+        let left = left.filter_map(|(_, cell)| latest_carried(cell, self.judged_at));
+        let deadline = self.deadline();
+        if left.max().is_some_and(|left| left < deadline) {
+            writes.push(set_deadline(key, deadline));
+        }
     }
 
     /// Removes the deadline register, if there is one.

@@ -50,7 +50,7 @@ impl Checker {
             if id.name.kind == Kind::Deadline {
                 continue;
             }
-            let key = after.get(&*id.key).filter(|shown| shown.firm);
+            let key = after.get(&*id.key);
             if key.is_some_and(|shown| shown.deadline != *deadline) {
                 let what = format!("{deed:?} does not carry the deadline of {key:?}");
                 return violated("deadline carried", what);
@@ -65,7 +65,7 @@ impl Checker {
             if shown.clamped {
                 coverage.mark(Mark::Clamped);
             }
-            if !shown.firm {
+            if shown.carried {
                 coverage.mark(Mark::CarriedDeadline);
             }
         }
@@ -75,9 +75,7 @@ impl Checker {
 fn same(want: Option<&Shown>, have: Option<&Shown>) -> bool {
     match (want, have) {
         (None, None) => true,
-        (Some(want), Some(have)) => {
-            want.value == have.value && (!want.firm || want.deadline == have.deadline)
-        }
+        (Some(want), Some(have)) => want.value == have.value && want.deadline == have.deadline,
         _ => false,
     }
 }

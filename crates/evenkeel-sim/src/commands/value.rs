@@ -50,8 +50,8 @@ pub(crate) struct Shown {
     pub(crate) value: Value,
     /// When it expires, in milliseconds since the epoch.
     pub(crate) deadline: u64,
-    /// Whether the deadline is the key's own or there is none: one that its elements carry changes with them.
-    pub(crate) firm: bool,
+    /// Whether the deadline is not the key's own but the latest that its elements carry. No client sees a difference.
+    pub(crate) carried: bool,
     /// Whether it shows numbers beyond 64 bits as the last ones that fit: then arithmetic on them says little.
     pub(crate) clamped: bool,
 }

@@ -13,6 +13,9 @@ use super::function::Evaluator;
 use super::history::{Amount, Deed, History};
 use crate::commands::{Bytes, NEVER, Shown, Value, real_number, sketch_registers, whole_number};
 
+/// What the string of a sketch begins with; clients write no such text on their own.
+const SKETCH_HEAD: &[u8] = b"HYLL";
+
 /// A live version or chain of a cell.
 #[derive(Clone, Debug)]
 struct Live<'a> {
@@ -70,7 +73,7 @@ pub(crate) fn shown(
     Some(Shown {
         value,
         deadline,
-        firm: register.is_some() || (deadline == NEVER && !hidden),
+        carried: register.is_none() && (deadline != NEVER || hidden),
         clamped,
     })
 }
@@ -160,6 +163,10 @@ fn value_of(kind: Kind, cells: &BTreeMap<(Kind, &[u8]), Vec<Live<'_>>>) -> (Valu
         _ => {
             let mut texts = fields.map(|(_, lives)| text_of(lives));
             let (text, clamped) = texts.next().unwrap_or_default();
+            // A sketch that was copied or renamed is written as the string that it is to a client.
+            if text.starts_with(SKETCH_HEAD) {
+                return (Value::Sketch(sketch_registers(&text)), clamped);
+            }
             (Value::Text(text), clamped)
         }
     }

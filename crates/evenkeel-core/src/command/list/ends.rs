@@ -112,7 +112,7 @@ pub(super) fn rotate(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
     if from == to || list.length == 1 {
         return Ok(reply);
     }
-    let mut writes = list.without(key, &[position]);
+    let mut writes = list.taken(key, &[position]);
     let place = (to, list.end(to).map(Field::from));
     writes.extend(pushed(
         (key, &[&value]),

@@ -149,6 +149,7 @@ pub(super) fn trim(keys: &mut Keyspace<'_>, args: Args<'_>) -> Outcome {
         };
         trim_side(list, (key, end, count), range, &mut writes);
     }
+    list.view.hold_deadline(key, &mut writes);
     keys.commit(writes)?;
     Ok(ok())
 }

@@ -153,6 +153,13 @@ impl<'a> List<'a> {
         if gone.len() == self.length {
             return self.view.removal(key);
         }
+        let mut writes = self.taken(key, gone);
+        self.view.hold_deadline(key, &mut writes);
+        writes
+    }
+
+    /// The removal of some elements alone, for a batch that writes others which carry the key's deadline.
+    fn taken(self, key: &[u8], gone: &[&[u8]]) -> Writes {
         let mut writes = self.view.ground(key, Kind::List);
         writes.extend(gone.iter().map(|position| Write::Remove {
             cell: CellId::new(key, Kind::List, position),

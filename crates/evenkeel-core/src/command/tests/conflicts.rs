@@ -383,3 +383,56 @@ fn concurrent_infinite_increments_have_one_reading_everywhere() {
     pair.b.run("ZINCRBY z 7e307 m");
     pair.agree(&[("ZSCORE z m", "inf")]);
 }
+
+#[test]
+fn a_key_keeps_its_deadline_when_the_element_that_carried_it_goes() {
+    for (first, elsewhere, here, removal) in [
+        ("SADD k x", "SADD k y", "SADD k z", "SREM k z nosuch"),
+        ("SADD k x", "SADD k y", "SADD k z", "SMOVE k other z"),
+        ("HSET k x 0", "HSET k y 1", "HSET k z 2", "HDEL k z"),
+        ("ZADD k 0 x", "ZADD k 1 y", "ZADD k 2 z", "ZREM k z"),
+        ("ZADD k 0 x", "ZADD k 1 y", "ZADD k 2 z", "ZPOPMAX k"),
+        (
+            "ZADD k 0 x",
+            "ZADD k 1 y",
+            "ZADD k 2 z",
+            "ZREMRANGEBYRANK k 1 1",
+        ),
+        ("RPUSH k x", "RPUSH k y", "RPUSH k z", "LREM k 0 z"),
+        (
+            "RPUSH k x",
+            "RPUSH k y",
+            "RPUSH k z",
+            "LMOVE k other LEFT LEFT",
+        ),
+        ("RPUSH k x", "RPUSH k y", "RPUSH k z", "LTRIM k 1 1"),
+    ] {
+        let mut pair = Pair::after(&[first, "PEXPIRE k 1000"]);
+        // What was written here after the removal has no deadline; what was written elsewhere, before the removal came
+        // to be known there, carries the one of the key that is gone. The later one is shown.
+        pair.a.run("DEL k");
+        pair.a.run(here);
+        pair.b.run(elsewhere);
+        pair.agree(&[("TTL k", "-1")]);
+        let shown = pair.a.run("LRANGE k 0 -1");
+        assert!(
+            shown.starts_with("WRONGTYPE") || shown == "['z' 'y']",
+            "{shown}"
+        );
+        pair.a.run(removal);
+        pair.agree(&[("EXISTS k", "1"), ("TTL k", "-1")]);
+        pair.pass(1000);
+        pair.agree(&[("EXISTS k", "1"), ("TTL k", "-1")]);
+    }
+}
+
+#[test]
+fn a_removal_of_an_element_leaves_the_deadline_alone_where_the_rest_carries_it() {
+    let mut pair = Pair::after(&["SADD s a", "PEXPIRE s 1000"]);
+    pair.a.run("DEL s");
+    pair.b.run("SADD s b c");
+    pair.agree(&[("PTTL s", "1000")]);
+    pair.a.run("SREM s b");
+    pair.b.run("PEXPIRE s 500");
+    pair.agree(&[("SMEMBERS s", "{'c'}"), ("PTTL s", "500")]);
+}

@@ -168,5 +168,6 @@ pub(super) fn removal(view: View<'_>, key: &[u8], members: Ranked<'_>) -> Writes
     writes.extend(members.map(|(member, _)| Write::Remove {
         cell: CellId::new(key, Kind::SortedSet, member),
     }));
+    view.hold_deadline(key, &mut writes);
     writes
 }

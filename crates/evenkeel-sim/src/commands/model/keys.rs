@@ -30,13 +30,7 @@ pub(super) fn run(model: &mut Model<'_>, name: &str, args: &[Bytes]) -> Option<O
         "persist" => {
             let shown = model.keys.get_mut(&args[1]);
             let held = shown.filter(|shown| shown.deadline != NEVER);
-            truth(
-                held.map(|shown| {
-                    shown.deadline = NEVER;
-                    shown.firm = true;
-                })
-                .is_some(),
-            )
+            truth(held.map(|shown| shown.deadline = NEVER).is_some())
         }
         "rename" | "renamenx" => return Some(rename(model, name, args)),
         "copy" if args[1] == args[2] => {
@@ -91,7 +85,6 @@ pub(super) fn set_deadline(model: &mut Model<'_>, key: &[u8], deadline: u64) {
     if model.passed(deadline) {
         model.keys.remove(key);
     } else if let Some(shown) = model.keys.get_mut(key) {
-        shown.firm = true;
         shown.deadline = deadline;
     }
 }

@@ -112,7 +112,7 @@ const fn fresh(value: Value, deadline: u64) -> Shown {
     Shown {
         value,
         deadline,
-        firm: true,
+        carried: false,
         clamped: false,
     }
 }

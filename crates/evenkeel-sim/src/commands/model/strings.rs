@@ -95,11 +95,7 @@ fn set(model: &mut Model<'_>, args: &[Bytes]) -> Outcome {
     if keep {
         deadline = held.map_or(NEVER, |shown| shown.deadline);
     }
-    let firm = !keep || held.is_none_or(|shown| shown.firm);
     model.replace(key, Value::Text(value.clone()), deadline);
-    if let Some(shown) = model.keys.get_mut(key) {
-        shown.firm = firm;
-    }
     Ok(before)
 }
 
