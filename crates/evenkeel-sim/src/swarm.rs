@@ -13,6 +13,8 @@ pub(crate) const MS: u64 = 1_000;
 pub(crate) const SECOND: u64 = 1_000_000;
 /// How long a healed cluster may take to converge.
 pub(crate) const LIVENESS_US: u64 = 60 * SECOND;
+/// The fewest operations a whole run has.
+pub(crate) const OPERATIONS_MIN: usize = 300;
 /// The most nodes a run has.
 pub(crate) const NODES_MAX: usize = 5;
 
@@ -124,7 +126,7 @@ impl Plan {
             ),
         };
         let mix = rng.pick(&MIXES);
-        let operations = 300 + rng.index(60);
+        let operations = OPERATIONS_MIN + rng.index(60);
         let work = WorkPlan {
             set: mix[0],
             add: mix[1],

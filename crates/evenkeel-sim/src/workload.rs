@@ -5,7 +5,7 @@ use evenkeel_core::partition::{Acks, Write};
 use evenkeel_core::types::{CellId, Deadline, Kind, Range, Total};
 
 use crate::rng::{Rng, Stream};
-use crate::swarm::{MS, Plan, SECOND, WorkPlan};
+use crate::swarm::{MS, OPERATIONS_MIN, Plan, SECOND, WorkPlan};
 use crate::universe::{CellNo, Universe, value};
 
 /// How many sessions there are.
@@ -43,7 +43,10 @@ pub(crate) struct Operation {
 pub(crate) struct Workload {
     plan: WorkPlan,
     nodes: usize,
-    mean_gap_us: u64,
+    /// When the last operation should be on its way.
+    until_us: u64,
+    /// Of how many operations the pace is.
+    paced: u64,
     rng: Rng,
     tokens: Vec<Context>,
     issued: usize,
@@ -53,12 +56,13 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn new(plan: &Plan) -> Self {
-        // A little faster than the phase is long, so that all operations fall into it.
-        let operations = plan.work.operations.max(300) as u64;
         Self {
             plan: plan.work,
             nodes: plan.nodes,
-            mean_gap_us: plan.duration_us * 9 / 10 / operations,
+            // A little before the phase ends, so that all operations fall into it.
+            until_us: plan.duration_us * 9 / 10,
+            // Fewer operations, which shrinking asks for, are the first ones at the same pace.
+            paced: plan.work.operations.max(OPERATIONS_MIN) as u64,
             rng: Rng::new(plan.seed, Stream::Work),
             tokens: vec![Context::default(); SESSIONS],
             issued: 0,
@@ -68,10 +72,11 @@ impl Workload {
     }
 
     /// How long until the next operation; `None` when all were issued.
-    pub(crate) fn pause(&mut self) -> Option<u64> {
+    pub(crate) fn pause(&mut self, now_us: u64) -> Option<u64> {
         if self.issued >= self.plan.operations {
             return None;
         }
+        let left = self.paced.saturating_sub(self.issued as u64).max(1);
         self.issued += 1;
         if self.burst_left > 0 {
             self.burst_left -= 1;
@@ -79,8 +84,13 @@ impl Workload {
         }
         let burst = self.rng.between(1, 2 * self.plan.burst);
         self.burst_left = burst - 1;
-        // What the burst saves in time, the gap before it takes.
-        Some(self.rng.below(2 * self.mean_gap_us * burst + 1))
+        // What the burst saves in time, the gap before it takes: by what is left, since a few long gaps of large bursts
+        // would else outlast the phase, and what comes after it is never sent.
+        let time_left = self.until_us.saturating_sub(now_us);
+        Some(
+            self.rng
+                .below((2 * burst * time_left / left).min(time_left) + 1),
+        )
     }
 
     /// The node that the next client talks to: an index into the `up` nodes.

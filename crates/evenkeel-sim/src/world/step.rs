@@ -451,7 +451,7 @@ impl World {
 
     /// The next operation of a client.
     pub(super) fn client(&mut self) -> Verdict {
-        let Some(pause) = self.workload.pause() else {
+        let Some(pause) = self.workload.pause(self.now) else {
             return Ok(());
         };
         self.schedule(self.now + pause, Due::Client);

@@ -4,15 +4,23 @@ use evenkeel_sim::{Fault, FaultSet, Limits, Options, run_seed};
 
 #[test]
 fn twenty_seeds_violate_nothing() {
+    let mut total = 0;
     for seed in 1..=20 {
         let outcome = run_seed(&Options::seed(seed));
         assert_eq!(outcome.failure, None, "cargo sim replay --seed {seed}");
+        // Clients of a seed send at least 300, all before the faults end. Lost are those that find no node awake: a
+        // burst or two of up to 64, in a seed that is unlucky.
+        let operations = outcome.totals.operations;
         assert!(
-            outcome.totals.operations >= 250,
-            "seed {seed} did only {} operations",
-            outcome.totals.operations
+            operations >= 250,
+            "seed {seed} did only {operations} operations"
         );
+        total += operations;
     }
+    assert!(
+        total >= 20 * 300,
+        "twenty seeds did only {total} operations"
+    );
 }
 
 #[test]
