@@ -40,6 +40,13 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// How many bytes [`put_bytes`] appends for so many.
+#[must_use]
+pub const fn bytes_len(len: usize) -> usize {
+    let bits = (len | 1).ilog2() as usize + 1;
+    bits.div_ceil(7) + len
+}
+
 /// A cursor over bytes from outside.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {

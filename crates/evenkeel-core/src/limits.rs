@@ -43,6 +43,11 @@ pub const SNAPSHOTS_SERVED_MAX: usize = 2;
 /// (replication.md 2.5). A million events over 256 partitions: what a member may miss before its repair costs whole
 /// partitions, and what its absence may cost the others in memory, some 100 MB.
 pub const INDEX_ENTRIES_MAX: usize = 4 << 10;
+/// Spans of arrival times of one actor's events in a partition, 24 bytes each. Over it the older ones are told less
+/// finely: never as younger than they are.
+pub const ARRIVAL_SPANS_MAX: usize = 256;
+/// Events that come within this time have one arrival time: how exact ages and delays are.
+pub const ARRIVAL_RESOLUTION: Duration = Duration::from_millis(1);
 /// Requests that wait for acknowledgements, reads or freshness. Over it: refused as overloaded.
 pub const PENDING_MAX: usize = 64 << 10;
 

@@ -3,6 +3,7 @@
 use crate::causality::{Dot, Hlc};
 use crate::codec::DecodeError;
 use crate::id::NodeId;
+use crate::time::Duration;
 use crate::types::{Field, Key, Kind, Value};
 
 /// Something worth telling an operator or counting.
@@ -26,6 +27,17 @@ pub enum Observation {
     DigestMismatch {
         /// The other replica.
         peer: NodeId,
+        /// The digest here.
+        ours: u128,
+        /// The digest there.
+        theirs: u128,
+    },
+    /// Own events are now known to be held elsewhere.
+    Visible {
+        /// Where; `None`: by every member.
+        peer: Option<NodeId>,
+        /// How long they took.
+        delays: Box<[Delay]>,
     },
     /// An answer did not belong to any open request, and was dropped.
     StaleAnswer {
@@ -86,6 +98,15 @@ pub enum Observation {
         /// How many.
         conflicts: u64,
     },
+}
+
+/// How long some events took, all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delay {
+    /// How many.
+    pub events: u64,
+    /// From the write until it was told here that they are held there.
+    pub after: Duration,
 }
 
 /// Writes that had not seen each other, of which one is shown.

@@ -39,6 +39,8 @@ marks! {
     SnapshotNeeded = "index too short, snapshot needed",
     SnapshotInstalled = "snapshot installed",
     Conflict = "concurrent versions met",
+    KeysDiffer = "keys differ between replicas",
+    VisibleToAll = "own events told to be held by all",
     IndexTrimmed = "index trimmed",
     IndexCollected = "index entries collected",
     ResidueCollected = "residue of a counter collected",

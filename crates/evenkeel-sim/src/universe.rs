@@ -31,6 +31,14 @@ impl CellSet {
         self.0[cell / 64] |= 1 << (cell % 64);
     }
 
+    pub(crate) const fn set(&mut self, cell: CellNo, inside: bool) {
+        if inside {
+            self.insert(cell);
+        } else {
+            self.0[cell / 64] &= !(1 << (cell % 64));
+        }
+    }
+
     pub(crate) const fn contains(&self, cell: CellNo) -> bool {
         self.0[cell / 64] & 1 << (cell % 64) != 0
     }

@@ -90,7 +90,7 @@ impl Metrics {
                 usize::try_from(*conflicts).unwrap_or(usize::MAX),
             ),
             Observation::CounterClamped => (&self.counters_clamped, 1),
-            Observation::SnapshotNeeded { .. } => return,
+            Observation::SnapshotNeeded { .. } | Observation::Visible { .. } => return,
         };
         counter.fetch_add(by as u64, Ordering::Relaxed);
     }

@@ -73,9 +73,15 @@ impl Partition {
         peer.hear(advert);
         let mut theirs = advert.durable.clone();
         theirs.join(&advert.tail);
-        if theirs == *self.replica.context() && advert.digest != self.replica.digest() {
-            effects.push(Effect::Observe(Observation::DigestMismatch { peer: from }));
+        let ours = self.replica.digest();
+        if theirs == *self.replica.context() && advert.digest != ours {
+            effects.push(Effect::Observe(Observation::DigestMismatch {
+                peer: from,
+                ours,
+                theirs: advert.digest,
+            }));
         }
+        self.tell_visible(now, from, &theirs, effects);
         self.collect_soon(now);
         if !self.replica.context().is_subset(&theirs) {
             // It may have missed our last advert: it hears the next one as soon as if something had changed lately.

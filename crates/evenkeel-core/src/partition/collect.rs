@@ -18,6 +18,7 @@ impl Partition {
     /// Collects what no member can need any more.
     pub(super) fn collect(&mut self, effects: &mut Vec<Effect>) {
         let common = self.held_by_all();
+        self.arrivals.drop_all(&common);
         let index = self.replica.index.drop_all(&common);
         let chains = self.collect_chains();
         if index + chains > 0 {

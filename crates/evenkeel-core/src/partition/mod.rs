@@ -6,6 +6,7 @@
 //! [`Partition::replay`] for each log record, [`Partition::start`], and from then on `handle`.
 
 mod advert;
+mod arrivals;
 mod awaited;
 mod checkpoint;
 mod collect;
@@ -28,6 +29,7 @@ mod sync;
 mod tests;
 mod write;
 
+pub use divergence::{Repair, held_by_one, held_by_some};
 pub use entry::KeyCells;
 pub use interface::{Acks, Effect, Input, Reply, Settings, Write};
 pub use ranking::{Ranked, Ranking};
@@ -62,6 +64,7 @@ pub struct Partition {
     pending: pending::Pending,
     sync: sync::Sync,
     snapshots: snapshot::Snapshots,
+    arrivals: arrivals::Arrivals,
     nonces: u64,
     advert_due: Instant,
     /// How long the next advert waits when nothing changes: doubled from one to the next.
@@ -83,6 +86,7 @@ impl Partition {
             pending: pending::Pending::default(),
             sync: sync::Sync::default(),
             snapshots: snapshot::Snapshots::default(),
+            arrivals: arrivals::Arrivals::default(),
             nonces: 0,
             advert_due: Instant::default(),
             advert_interval: ADVERT_INTERVAL,
@@ -130,6 +134,7 @@ impl Partition {
         // They were told before the restart.
         self.replica.conflicts = conflicts::Conflicts::default();
         self.trim_index(effects);
+        self.arrivals.start(now.instant);
         self.advert_due = now.instant;
         self.collect_soon(now);
     }
@@ -380,6 +385,7 @@ impl Partition {
         }
         let dots = self.apply_batch(batch);
         if !dots.is_empty() {
+            self.arrived(now, &dots);
             effects.push(Effect::Persist {
                 record: frame,
                 dots,

@@ -155,6 +155,13 @@ impl Replica {
         self.store.key(key).map_or(0, |cells| cells.digest(key))
     }
 
+    /// The same of every key that a range reaches into, in no order that means anything.
+    pub(super) fn digests_in(&self, range: &Range) -> impl Iterator<Item = (&[u8], u128)> {
+        self.store
+            .keys_in(range)
+            .map(|(key, cells)| (key, cells.digest(key)))
+    }
+
     /// Every key of which anything is held, in no order that means anything.
     pub fn keys(&self) -> impl Iterator<Item = (&[u8], KeyCells<'_>)> {
         self.store.keys()

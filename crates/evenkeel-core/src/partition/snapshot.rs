@@ -174,12 +174,19 @@ impl Partition {
         Some(id)
     }
 
+    /// About what a snapshot of this instant takes.
+    pub(super) fn snapshot_bytes(&self) -> u64 {
+        let cells = self.replica.cells();
+        let bytes: usize = cells.map(|(id, cell)| sent_bytes(&id, cell)).sum();
+        bytes as u64
+    }
+
     /// Everything, in chunks of whole keys.
     pub(super) fn cut(&self, id: SnapshotId) -> Vec<SnapshotChunk> {
         let mut parts: Vec<(Key, Vec<(CellId, Cell)>)> = vec![(Key::default(), Vec::new())];
         let mut room = self.settings.snapshot_chunk_bytes;
         for (cell_id, cell) in self.replica.cells() {
-            let bytes = cell_id.key.len() + cell_id.name.field.len() + 32 + cell_bytes(cell);
+            let bytes = sent_bytes(&cell_id, cell);
             let last = parts.last_mut().map(|(_, cells)| cells);
             let starts_key = last
                 .as_ref()
@@ -284,6 +291,7 @@ impl Partition {
         } else {
             self.replica.install(&spool.chunks);
         }
+        self.arrived(now, &dots);
         let none = crate::causality::Context::default;
         effects.extend(spool.frames.into_iter().map(|record| Effect::Persist {
             record,
@@ -323,6 +331,10 @@ impl Partition {
             self.replica.install(&chunks);
         }
     }
+}
+
+fn sent_bytes(id: &CellId, cell: CellRef<'_>) -> usize {
+    id.key.len() + id.name.field.len() + 32 + cell_bytes(cell)
 }
 
 fn cell_bytes(cell: CellRef<'_>) -> usize {

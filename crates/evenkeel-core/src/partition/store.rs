@@ -135,7 +135,7 @@ impl Store {
 
     /// The keys that a range reaches into, in no order that means anything. A range of keys looks at every key:
     /// there are few such ranges, and they are mostly all keys.
-    fn keys_in(&self, range: &Range) -> impl Iterator<Item = Held<'_>> {
+    pub(super) fn keys_in(&self, range: &Range) -> impl Iterator<Item = Held<'_>> {
         let (one, many) = match range {
             Range::Key(key) | Range::Fields { key, .. } => {
                 (self.place(key).map(|place| self.shelf.get(place)), None)

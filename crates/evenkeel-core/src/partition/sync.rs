@@ -234,7 +234,7 @@ impl Partition {
         Some((ranges, units))
     }
 
-    fn targets(&self, missing: &Context) -> Option<Vec<(Dot, &Target)>> {
+    pub(super) fn targets(&self, missing: &Context) -> Option<Vec<(Dot, &Target)>> {
         let mut targets = Vec::new();
         for run in missing.runs() {
             #[cfg(feature = "bugs")]
@@ -284,6 +284,7 @@ impl Partition {
             self.sync.look_at = None;
             return;
         }
+        self.arrived(now, &dots);
         effects.push(Effect::Persist { record, dots });
         effects.push(Effect::Observe(Observation::SyncReceived {
             peer: from,

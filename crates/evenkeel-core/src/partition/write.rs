@@ -127,6 +127,7 @@ impl Partition {
         );
         dots.insert_run(run);
         self.next = run.last + 1;
+        self.arrived(now, &dots);
         if let Some(bound) = self.clock.reserve(now.wall) {
             let record = encode_note(self.head(), &Note::ClockBound { bound });
             effects.push(Effect::Persist {

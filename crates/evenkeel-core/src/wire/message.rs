@@ -307,18 +307,37 @@ fn put_answer(out: &mut Vec<u8>, answer: &SyncAnswer) {
     put_nonce(out, answer.nonce);
     answer.context.encode(out);
     put_varint(out, answer.ranges.len() as u64);
-    for event in &answer.ranges {
-        out.extend_from_slice(&event.dot.actor.0.to_le_bytes());
-        let mut encoder = BatchEncoder::new(event.dot.actor, event.dot.n);
-        encoder.push(&event.op);
-        encoder.finish(out);
-    }
+    answer
+        .ranges
+        .iter()
+        .for_each(|event| put_range_event(out, event));
     put_varint(out, answer.units.len() as u64);
     let actors = Actors::of(&answer.context);
     answer
         .units
         .iter()
         .for_each(|unit| put_unit(out, &actors, unit));
+}
+
+fn put_range_event(out: &mut Vec<u8>, event: &Event) {
+    out.extend_from_slice(&event.dot.actor.0.to_le_bytes());
+    let mut encoder = BatchEncoder::new(event.dot.actor, event.dot.n);
+    encoder.push(&event.op);
+    encoder.finish(out);
+}
+
+/// What a unit takes in an answer from a replica with this context.
+pub(crate) fn unit_bytes(context: &Context, unit: &Unit) -> usize {
+    let mut out = Vec::new();
+    put_unit(&mut out, &Actors::of(context), unit);
+    out.len()
+}
+
+/// What a range delete takes in an answer.
+pub(crate) fn range_delete_bytes(event: &Event) -> usize {
+    let mut out = Vec::new();
+    put_range_event(&mut out, event);
+    out.len()
 }
 
 fn get_answer(input: &mut Reader<'_>) -> Result<SyncAnswer, DecodeError> {

@@ -13,6 +13,7 @@ mod tests;
 
 pub use event::{BatchEncoder, RESET_BYTES_MAX};
 pub use message::{Record, decode, decode_record, encode, encode_note, head};
+pub(crate) use message::{range_delete_bytes, unit_bytes};
 
 /// The version this build writes, and the only one it reads so far.
 pub const VERSION: u8 = 1;

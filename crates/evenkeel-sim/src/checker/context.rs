@@ -1,6 +1,7 @@
 //! I5 and I6: a context holds only what was minted and logged, and only grows within an incarnation.
 
 use evenkeel_core::partition::Partition;
+use evenkeel_core::time::Now;
 
 use super::{Checker, Seen, Step, Verdict, unminted, violated};
 use crate::node::Node;
@@ -26,10 +27,12 @@ impl Checker {
         let new = context.difference(&seen.context);
         let mut touched = CellSet::default();
         let mut unlogged = None;
+        let mut arrived = Vec::new();
         let listed = self.history.each_of(&new, |event| {
             touched.join(&self.history.event(event).deed.cells());
             seen.events.insert(event);
             self.applied[event as usize] |= 1 << step.at;
+            arrived.push(event);
             if !step.logged.contains(&event) {
                 unlogged = Some(event);
             }
@@ -47,11 +50,14 @@ impl Checker {
             return violated("I5 applied without a log record", what);
         }
         seen.context = context.clone();
+        for event in arrived {
+            self.note_arrival(step.at, event, step.now.instant.0);
+        }
         Ok(Some(touched))
     }
 
     /// A replica was started from its log: it must hold exactly what the records name.
-    pub(crate) fn restarted(&mut self, at: usize, nodes: &[Node]) -> Verdict {
+    pub(crate) fn restarted(&mut self, at: usize, nodes: &[Node], now: Now) -> Verdict {
         let node = &nodes[at];
         let Some(partition) = &node.partition else {
             return Ok(());
@@ -82,6 +88,7 @@ impl Checker {
             digest: partition.replica().digest(),
             events,
         };
+        self.apart_restarted(at, nodes, now.instant.0);
         self.check_all_cells(at, partition)
     }
 }

@@ -5,6 +5,7 @@
 
 mod context;
 mod database;
+mod divergence;
 mod end;
 mod joined;
 mod mint;
@@ -14,6 +15,7 @@ mod state;
 use std::collections::BTreeMap;
 
 use evenkeel_core::causality::{Context, Dot};
+use evenkeel_core::time::Now;
 
 use crate::oracle::{Evaluator, EventNo, EventSet, History};
 use crate::rng::{Rng, Stream};
@@ -57,6 +59,8 @@ pub(crate) struct Checker {
     evaluator: Evaluator,
     /// By node.
     seen: Vec<Seen>,
+    /// By node.
+    apart: Vec<divergence::Apart>,
     /// By event: the nodes that ever had it applied, one bit each.
     applied: Vec<u8>,
     /// By event: the nodes whose disk ever had it synced, one bit each.
@@ -78,6 +82,8 @@ pub(crate) struct Step<'a> {
     pub(crate) written: CellSet,
     /// The events that the step's log records named.
     pub(crate) logged: &'a [EventNo],
+    /// When.
+    pub(crate) now: Now,
 }
 
 impl Checker {
@@ -86,6 +92,7 @@ impl Checker {
             history: History::new(universe),
             evaluator: Evaluator::default(),
             seen: vec![Seen::default(); nodes],
+            apart: vec![divergence::Apart::default(); nodes],
             applied: Vec::new(),
             durable: Vec::new(),
             requests: vec![BTreeMap::new(); nodes],

@@ -47,9 +47,11 @@ impl Checker {
             );
         }
         self.seen[step.at].digest = digest;
-        if grown.is_some() {
+        if let Some(changed) = grown {
             self.check_equals(step.at, nodes, coverage)?;
+            self.compare_views(step.at, nodes.len(), changed);
         }
+        self.check_apart(step.at, nodes, (step.now, grown.is_some()), coverage)?;
         if self.steps.is_multiple_of(FULL_EVERY) {
             self.check_all_cells(step.at, partition)?;
             self.check_bounds(step.at, partition)?;

@@ -209,7 +209,7 @@ impl World {
         let now = self.clocks(at);
         let mut effects = Vec::new();
         self.call(at, |partition| partition.start(now, &mut effects))?;
-        self.checker.restarted(at, &self.nodes)?;
+        self.checker.restarted(at, &self.nodes, now)?;
         self.carry_out(at, &mut effects, Cause::default())
     }
 

@@ -221,6 +221,7 @@ impl World {
             at,
             written: self.checker.cells_named(writes),
             logged: &results.logged,
+            now: self.clocks(at),
         };
         self.checker
             .after_step(step, &self.nodes, &mut self.coverage)?;
@@ -358,7 +359,7 @@ impl World {
 
     fn observe(&mut self, at: usize, observation: Observation, results: &mut Results) -> Verdict {
         let mark = match observation {
-            Observation::DigestMismatch { peer } => {
+            Observation::DigestMismatch { peer, .. } => {
                 return violated(
                     "(3) digest at equal contexts",
                     format!("the product says so of {peer}"),
@@ -401,7 +402,10 @@ impl World {
             Observation::SnapshotNeeded { .. } => Mark::SnapshotNeeded,
             Observation::IndexTrimmed { .. } => Mark::IndexTrimmed,
             Observation::Conflict(_) => Mark::Conflict,
-            Observation::CounterClamped | Observation::ConflictsLeftOut { .. } => return Ok(()),
+            Observation::Visible { peer: None, .. } => Mark::VisibleToAll,
+            Observation::CounterClamped
+            | Observation::ConflictsLeftOut { .. }
+            | Observation::Visible { .. } => return Ok(()),
         };
         self.coverage.mark(mark);
         Ok(())

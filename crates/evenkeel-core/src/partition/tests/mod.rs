@@ -1,6 +1,7 @@
 //! Tests of a replica and its exchanges: the worked interleavings of replication.md 13 by hand, then at random.
 
 mod clients;
+mod divergence;
 mod history;
 mod hostile;
 mod interleavings;
