@@ -8,10 +8,14 @@ use std::str::FromStr;
 use evenkeel_store::log::SyncPolicy;
 use serde::{Deserialize, Serialize};
 
+use crate::level::Level;
+
 /// How many replicas a partition has, where there are that many nodes.
 pub const REPLICAS: usize = 3;
 /// How many partitions the 16384 slots are cut into.
 pub const PARTITIONS: u16 = 256;
+/// The longest time that the members of a level can be waited for, in milliseconds.
+pub(crate) const LEVEL_TIMEOUT_MS_MAX: u64 = 3_600_000;
 
 /// One entry of the initial topology: a name and the address peers reach it at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,6 +107,24 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// More members than a key has.
+    #[error("{flag} {level} is more than the {replicas} members that a key has here; use all")]
+    Level {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        level: Level,
+        /// How many there are.
+        replicas: usize,
+    },
+    /// A time-out of no use.
+    #[error(
+        "--level-timeout-ms {ms} is not between 1 and {LEVEL_TIMEOUT_MS_MAX}; write milliseconds, like 1000"
+    )]
+    LevelTimeout {
+        /// The value.
+        ms: u64,
+    },
     /// An address that cannot be resolved.
     #[error("{flag} {address} is no address to bind; write HOST:PORT, like 127.0.0.1:6379")]
     Address {
@@ -148,6 +170,12 @@ pub struct Config {
     /// Starts although a checkpoint of data that only this node holds is lost, with what is left.
     #[serde(skip)]
     pub accept_loss: bool,
+    /// How many members take part in a read, for connections that ask for nothing else (`EK.CONSISTENCY`).
+    pub read_level: Level,
+    /// How many members hold a write before it is acknowledged, in the same way.
+    pub write_level: Level,
+    /// How long the members of a level are waited for, in milliseconds, in the same way.
+    pub level_timeout_ms: u64,
     /// Threads that execute commands; 0: one fewer than there are cores, at least one.
     pub threads: usize,
 }
@@ -169,6 +197,9 @@ impl Default for Config {
             http_token_file: None,
             checkpoint_log_bytes: 256 << 20,
             accept_loss: false,
+            read_level: Level::default(),
+            write_level: Level::default(),
+            level_timeout_ms: 1_000,
             threads: 0,
         }
     }
@@ -299,6 +330,24 @@ impl Config {
                 }
                 Some(_) => {}
             }
+        }
+        let replicas = REPLICAS.min(members.len());
+        for (flag, level) in [
+            ("--read-level", self.read_level),
+            ("--write-level", self.write_level),
+        ] {
+            if level.of(replicas) > replicas {
+                errors.push(ConfigError::Level {
+                    flag,
+                    level,
+                    replicas,
+                });
+            }
+        }
+        if !(1..=LEVEL_TIMEOUT_MS_MAX).contains(&self.level_timeout_ms) {
+            errors.push(ConfigError::LevelTimeout {
+                ms: self.level_timeout_ms,
+            });
         }
         errors.extend(self.http_token().err());
         if errors.is_empty() {

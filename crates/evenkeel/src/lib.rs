@@ -26,6 +26,7 @@ mod embed;
 mod entropy;
 #[doc(hidden)]
 pub mod json;
+mod level;
 mod link;
 mod metrics;
 mod node;
@@ -33,5 +34,6 @@ mod server;
 
 pub use config::{Config, Member};
 pub use embed::{Cluster, EmbedError, free_ports};
+pub use level::{Level, NoLevel};
 pub use node::StartError;
 pub use server::{Addresses, Server, StartFailure};

@@ -33,6 +33,8 @@ metrics! {
     conditional_away = "counter", "evenkeel_conditional_away_total", "Conditional commands run here though another member comes first. Growing: that member is down or cut off, and may run others at the same time.";
     conditional_conflicts = "counter", "evenkeel_conditional_conflicts_total", "Conditional commands run here whose write met one that had not seen it. Growing: nodes were cut off from each other and both decided, see EK.CONFLICTS.";
     session_gaps = "counter", "evenkeel_session_gaps_total", "Commands run although no replica within reach held in time what the connection had seen. Growing: members that answered clients are down, or frames between them are lost.";
+    unmet_writes = "counter", "evenkeel_unmet_writes_total", "Writes answered UNMET: fewer members held them in time than the connection asked for. Growing: members are down or slow, see evenkeel_link_up and evenkeel_lag_events.";
+    unmet_reads = "counter", "evenkeel_unmet_reads_total", "Reads answered UNMET: fewer members answered in time than the connection asked for. Growing: members are down or slow, see evenkeel_link_up.";
     in_doubt = "counter", "evenkeel_in_doubt_total", "Forwarded commands whose outcome is unknown. Growing: the link to a member fails under way.";
     slow_clients_closed = "counter", "evenkeel_slow_clients_closed_total", "Subscribers closed because they read slower than messages came. Growing: make them faster, or raise client-output-buffer-limit.";
     protocol_errors = "counter", "evenkeel_protocol_errors_total", "Connections closed for broken requests. Growing: something that speaks no RESP connects.";

@@ -184,6 +184,13 @@ pub(super) const COMMANDS: &[Spec] = &[
             "O(1)",
             "Wait until so many replicas hold this connection's writes",
         ),
+    Spec::new("waitaof", 4, &[Flag::Noscript], KeySpec::NONE, Run::Shell)
+        .in_group(Group::Generic, &["connection"])
+        .docs(
+            "7.2.0",
+            "O(1)",
+            "Wait until the logs of this node and of so many replicas are synced with this connection's writes",
+        ),
     Spec::new("cluster", -2, &[], KeySpec::NONE, Run::Shell)
         .in_group(Group::Cluster, &[])
         .docs(
@@ -319,7 +326,33 @@ pub(super) const COMMANDS: &[Spec] = &[
     .docs(
         "0.1.0",
         "O(1)",
-        "Tell or set where this connection's conditional commands run",
+        "Tell or set how many members this connection's reads and writes take, and where its conditional commands run",
+    ),
+    Spec::new(
+        "ek.token",
+        1,
+        &[Flag::Noscript, Flag::Loading, Flag::Stale, Flag::Fast],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &["connection"])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of partitions that the connection has used",
+        "What this connection has read and written, as a token for EK.AFTER",
+    ),
+    Spec::new(
+        "ek.after",
+        -2,
+        &[Flag::Noscript, Flag::Stale],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &["connection"])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of partitions in the token",
+        "Wait until this connection finds all that a token stands for",
     ),
     Spec::new(
         "ek.topology",

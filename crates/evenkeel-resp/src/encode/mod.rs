@@ -175,12 +175,17 @@ impl<'a, B: BufMut> ReplyWriter<'a, B> {
                 self.values(values);
             }
             Reply::Attribute { attributes, reply } => {
-                if self.protocol != Protocol::Resp2 {
-                    put_header(self.out, b'|', attributes.len());
-                    self.pairs(attributes);
-                }
+                self.attributes(attributes);
                 self.reply(reply);
             }
+        }
+    }
+
+    /// Puts attributes in front of the next reply; nothing in RESP2, which has no place for them.
+    pub fn attributes(&mut self, attributes: &[(Reply, Reply)]) {
+        if self.protocol != Protocol::Resp2 {
+            put_header(self.out, b'|', attributes.len());
+            self.pairs(attributes);
         }
     }
 

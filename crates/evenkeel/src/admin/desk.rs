@@ -14,7 +14,8 @@ use crate::node::Node;
 /// Commands that may wait to be begun. More: the caller waits.
 const WAITING_MAX: usize = 64;
 
-type Order = (Vec<Bytes>, oneshot::Sender<Reply>);
+/// A command, the token it is to run behind, and where its reply and token go.
+type Order = (Vec<Bytes>, Option<String>, oneshot::Sender<(Reply, String)>);
 
 /// Takes commands.
 #[derive(Clone)]
@@ -24,11 +25,12 @@ pub(super) struct Desk(mpsc::Sender<Order>);
 pub(super) fn open(node: Arc<Node>) -> Desk {
     let (desk, mut orders) = mpsc::channel::<Order>(WAITING_MAX);
     tokio::task::spawn_local(async move {
-        while let Some((args, tell)) = orders.recv().await {
+        while let Some((args, after, tell)) = orders.recv().await {
             let node = Arc::clone(&node);
             tokio::task::spawn_local(async move {
                 // Whoever asked may be gone.
-                let _ = tell.send(run_once(&node, &args).await);
+                let after = after.as_deref().map(str::as_bytes);
+                let _ = tell.send(run_once(&node, &args, after).await);
             });
         }
     });
@@ -38,11 +40,21 @@ pub(super) fn open(node: Arc<Node>) -> Desk {
 impl Desk {
     /// Runs a command and waits for its reply.
     pub(super) async fn run(&self, args: Vec<Bytes>) -> Reply {
+        self.run_after(args, None).await.0
+    }
+
+    /// The same behind what a token stands for; gives a token as well.
+    pub(super) async fn run_after(
+        &self,
+        args: Vec<Bytes>,
+        after: Option<String>,
+    ) -> (Reply, String) {
         let (tell, told) = oneshot::channel();
-        if self.0.send((args, tell)).await.is_err() {
-            return stopping();
+        let nothing = || (stopping(), String::new());
+        if self.0.send((args, after, tell)).await.is_err() {
+            return nothing();
         }
-        told.await.unwrap_or_else(|_| stopping())
+        told.await.unwrap_or_else(|_| nothing())
     }
 }
 

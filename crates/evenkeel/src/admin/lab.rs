@@ -2,7 +2,7 @@
 
 use axum::body::Bytes as Body;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -66,8 +66,12 @@ struct Run {
     command: Vec<String>,
 }
 
-/// Runs one of a few commands on this node.
-pub(super) async fn run(State(admin): State<Admin>, body: Body) -> Response {
+/// What a request and its answer carry a session's token in.
+const TOKEN_HEADER: &str = "evenkeel-token";
+
+/// Runs one of a few commands on this node, behind what the token of the request's header stands for; the answer's
+/// header carries the token of what was read and written.
+pub(super) async fn run(State(admin): State<Admin>, headers: HeaderMap, body: Body) -> Response {
     if !admin.node.config.fault_injection {
         return failure(
             StatusCode::FORBIDDEN,
@@ -85,11 +89,15 @@ pub(super) async fn run(State(admin): State<Admin>, body: Body) -> Response {
             &format!("ERR the lab runs only {}", COMMANDS.join(", ")),
         );
     }
-    let reply = admin
-        .desk
-        .run(command.into_iter().map(Bytes::from).collect())
-        .await;
-    of_reply(&reply)
+    let after = headers.get(TOKEN_HEADER);
+    let after = after.map(|token| String::from_utf8_lossy(token.as_bytes()).into_owned());
+    let command = command.into_iter().map(Bytes::from).collect();
+    let (reply, token) = admin.desk.run_after(command, after).await;
+    let mut response = of_reply(&reply);
+    if let Ok(token) = HeaderValue::from_str(&token) {
+        response.headers_mut().insert(TOKEN_HEADER, token);
+    }
+    response
 }
 
 fn unreadable(error: &serde_json::Error) -> Response {

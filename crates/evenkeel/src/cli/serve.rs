@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use evenkeel::{Config, Member, Server};
+use evenkeel::{Config, Level, Member, Server};
 use evenkeel_store::log::SyncPolicy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -58,6 +58,15 @@ pub(super) struct Args {
     /// Start although data that only this node held is damaged, with what is left
     #[arg(long)]
     accept_loss: bool,
+    /// How many members of a key take part in a read: one, a number, quorum or all [default: one]
+    #[arg(long, value_name = "LEVEL")]
+    read_level: Option<Level>,
+    /// How many members of a key hold a write before it is acknowledged [default: one]
+    #[arg(long, value_name = "LEVEL")]
+    write_level: Option<Level>,
+    /// How long the members of a level are waited for before a command answers UNMET [default: 1000]
+    #[arg(long, value_name = "MS")]
+    level_timeout_ms: Option<u64>,
     /// Threads that execute commands [default: one fewer than cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -96,6 +105,9 @@ impl Args {
         config.checkpoint_log_bytes = self
             .checkpoint_log_bytes
             .unwrap_or(config.checkpoint_log_bytes);
+        config.read_level = self.read_level.unwrap_or(config.read_level);
+        config.write_level = self.write_level.unwrap_or(config.write_level);
+        config.level_timeout_ms = self.level_timeout_ms.unwrap_or(config.level_timeout_ms);
         config.accept_loss = self.accept_loss;
         config.insecure |= self.insecure;
         config.fault_injection |= self.fault_injection;

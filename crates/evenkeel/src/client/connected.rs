@@ -84,6 +84,8 @@ pub(super) enum WaitsFor {
     Reply,
     /// The end of a CLIENT PAUSE.
     Pause,
+    /// What more members hold, before a command reads it.
+    Fence,
 }
 
 #[derive(Debug, Default)]

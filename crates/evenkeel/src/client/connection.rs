@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use evenkeel_core::command::{check_arity, lookup};
+use evenkeel_core::id::PartitionId;
 use evenkeel_resp::{Decoded, Limits, Reply, ReplyWriter, RequestDecoder};
 use smallvec::SmallVec;
 use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, TcpKeepalive, Type};
@@ -21,11 +22,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::acks;
 use super::block::{Blocked, hold};
 use super::connected::{Connected, WaitsFor};
+use super::fence;
 use super::front::Queued;
 use super::pubsub;
 use super::run::{Later, Outcome};
+use super::server::text;
 use super::session::{Face, ReplyMode, Session};
 use super::stats::Shard;
 use super::transaction::Exec;
@@ -39,6 +43,8 @@ const READ_BYTES: usize = 16 << 10;
 const REPLIES_BYTES_MAX: usize = 256 << 10;
 /// Replies and messages that wait to be written before more messages are taken.
 const OUT_BYTES_MAX: usize = 2 * REPLIES_BYTES_MAX;
+/// What a token is called among a reply's attributes.
+const TOKEN_ATTRIBUTE: &str = "ek-token";
 /// A request that has begun must be whole within this time: half a command a minute holds no connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// A client that sends no more may still read: a forwarded command ends within this time, a long wait does not.
@@ -136,6 +142,8 @@ enum Stop {
     Waits(usize, Waiting),
     /// The next command is held back by CLIENT PAUSE.
     Paused(usize),
+    /// The next command reads these partitions, of more members than this one.
+    Fenced(usize, Vec<PartitionId>),
     /// The connection ends after what was answered.
     Close,
 }
@@ -173,6 +181,11 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
                 input.advance(used);
                 Some((Waiting::Later(pause_over(&session)), WaitsFor::Pause))
             }
+            Stop::Fenced(used, partitions) => {
+                input.advance(used);
+                let fence = fence::fence(&session.caller, partitions);
+                Some((Waiting::Later(fence), WaitsFor::Fence))
+            }
             Stop::Drained(used) => {
                 input.advance(used);
                 let still = begun.filter(|_| used == 0);
@@ -187,8 +200,13 @@ async fn serve(mut session: Session, mut stream: TcpStream) -> io::Result<()> {
             let Some(reply) = reply else {
                 return Ok(());
             };
-            if what == WaitsFor::Pause {
-                continue;
+            match what {
+                WaitsFor::Pause => continue,
+                WaitsFor::Fence => {
+                    session.fence = Some(reply);
+                    continue;
+                }
+                WaitsFor::Nothing | WaitsFor::Reply => {}
             }
             // It may have written in the turn before, beside what it waited for.
             session.wrote_in_turn |= wrote;
@@ -284,9 +302,20 @@ fn run_ready(
                     session.connected.note_active(now);
                     return Stop::Paused(used);
                 }
+                let fence = session.fence.take();
+                if fence.is_none() {
+                    let partitions = fence::partitions_read(session, &args);
+                    if !partitions.is_empty() {
+                        return Stop::Fenced(used, partitions);
+                    }
+                }
                 let bytes = request.consumed();
                 session.query_bytes = rest.len();
                 used += bytes;
+                if let Some(refusal @ Reply::Error(_)) = fence {
+                    put(session, out, &refusal);
+                    continue;
+                }
                 bump(&session.node.metrics.commands);
                 let (outcome, end) = run_watched(session, &args, now);
                 now = end;
@@ -331,8 +360,17 @@ fn put(session: &mut Session, out: &mut Vec<u8>, reply: &Reply) {
         // What came before the command was run is read before its reply.
         take_messages(session, out);
     }
+    let from = out.len();
     if session.reply == ReplyMode::On {
-        ReplyWriter::new(out, session.protocol).reply(reply);
+        let mut writer = ReplyWriter::new(out, session.protocol);
+        if session.caller.consistency.tokens {
+            writer.attributes(&[(text(TOKEN_ATTRIBUTE), text(fence::token_of(session)))]);
+        }
+        writer.reply(reply);
+    }
+    if !session.caller.consistency.write.is_one() {
+        let owed = session.caller.trail.borrow_mut().take_owed();
+        session.owing.note(from..out.len(), reply, owed);
     }
     session.reply.step();
 }
@@ -381,6 +419,8 @@ async fn finish_turn(session: &mut Session, out: &mut Vec<u8>) {
     if out.is_empty() {
         // A command that waits may have written already: its reply settles the turn.
         session.node.end_turn();
+        // Who wants no reply is told of no refusal either.
+        session.owing.clear();
         return;
     }
     if !std::mem::take(&mut session.wrote_in_turn) {
@@ -388,7 +428,12 @@ async fn finish_turn(session: &mut Session, out: &mut Vec<u8>) {
         return;
     }
     behind_the_ready().await;
-    if let Err(refusal) = session.node.settle_turn().await {
+    let settled = session.node.settle_turn().await;
+    if settled.is_ok() {
+        acks::settle(session, out).await;
+    }
+    session.owing.clear();
+    if let Err(refusal) = settled {
         let replies = count_replies(out);
         out.clear();
         for _ in 0..replies {

@@ -9,6 +9,7 @@ use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_resp::Reply;
 
 use super::conflicts;
+use super::fence;
 use super::run::{Args, Outcome, owned};
 use super::server::{ok, text};
 use super::session::Session;
@@ -30,7 +31,9 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "ek.inspect" => inspect(node, args),
         "ek.divergence" => divergence(node, args),
         "ek.await" => await_converged(node, args),
-        "ek.consistency" => Outcome::Now(session.caller.consistency.command(args)),
+        "ek.consistency" => Outcome::Now(session.set_consistency(args)),
+        "ek.token" => Outcome::Now(fence::token(session)),
+        "ek.after" => fence::after(session, args),
         "ek.topology" => Outcome::Now(topology(&node)),
         "ek.conflicts" => Outcome::Now(conflicts::conflicts(&node, args)),
         "ek.siblings" => conflicts::siblings(node, args),

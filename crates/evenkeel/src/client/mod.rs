@@ -1,5 +1,6 @@
 //! Redis clients: accept them, read their requests, run them, answer.
 
+mod acks;
 mod acl;
 mod block;
 mod clients;
@@ -11,6 +12,7 @@ mod connected;
 mod connection;
 mod consistency;
 mod ek;
+mod fence;
 mod front;
 mod info;
 mod inspect;
@@ -24,6 +26,7 @@ mod server;
 mod session;
 mod slowlog;
 mod stats;
+mod token;
 mod trail;
 mod transaction;
 mod wait;

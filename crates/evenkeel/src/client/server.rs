@@ -57,6 +57,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "shutdown" => return shutdown(session, args),
         "lolwut" => verbatim(format!("Even keel.\nRedis ver. {REDIS_VERSION}\n")),
         "wait" => return super::wait::run(session, args),
+        "waitaof" => return super::wait::run_aof(session, args),
         "memory" => return super::saving::run_memory(session, args),
         "save" | "bgsave" | "bgrewriteaof" | "lastsave" | "role" => {
             return super::saving::run(session, name, args);

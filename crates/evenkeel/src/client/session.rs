@@ -4,18 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use evenkeel_core::causality::{Context, DotRun};
+use evenkeel_core::causality::Context;
 use evenkeel_core::command::Keyspace;
 use evenkeel_core::id::PartitionId;
-use evenkeel_resp::Protocol;
+use evenkeel_resp::{Protocol, Reply};
 
+use super::acks::Owing;
 use super::connected::Connected;
 use super::consistency::Consistency;
 use super::pubsub::{self, Subscriptions};
-use super::run::Caller;
+use super::run::{Args, Caller};
 use super::slowlog::Entry;
 use super::stats::Shard;
-use super::trail::SharedTrail;
+use super::trail::{Owed, SharedTrail, Writer};
 use super::transaction::Transaction;
 use super::watch::Running;
 use crate::node::Node;
@@ -45,6 +46,10 @@ pub(super) struct Session {
     pub(super) wrote_in_turn: bool,
     /// Per partition, the newest dot that this connection wrote there: WAIT is about these and all before.
     written: Written,
+    /// Replies that wait for members to hold what they acknowledge.
+    pub(super) owing: Owing,
+    /// What came of the fence in front of the next command: null, or the error in its place.
+    pub(super) fence: Option<Reply>,
 }
 
 /// Whether what is run decides by what it reads.
@@ -106,9 +111,9 @@ impl Session {
         let caller = Caller {
             node: Arc::clone(&node),
             trail: SharedTrail::default(),
-            consistency: Consistency::default(),
+            consistency: Consistency::of(&node.config),
         };
-        Self {
+        let mut session = Self {
             node,
             connected: Arc::new(Connected::new(id, peer, local)),
             subscriptions: Subscriptions::default(),
@@ -124,7 +129,11 @@ impl Session {
             query_bytes: 0,
             wrote_in_turn: false,
             written: Written::default(),
-        }
+            owing: Owing::default(),
+            fence: None,
+        };
+        session.follow_consistency();
+        session
     }
 
     /// Back to how a connection starts (RESET).
@@ -134,7 +143,8 @@ impl Session {
         self.connected.shown().name.clear();
         self.end_monitor();
         self.reply = ReplyMode::On;
-        self.caller.consistency = Consistency::default();
+        self.caller.consistency = Consistency::of(&self.node.config);
+        self.follow_consistency();
         self.transaction.discard();
     }
 
@@ -195,27 +205,42 @@ impl Session {
             .and_then(|numbers| numbers.max());
         if let Some(newest) = newest {
             self.written.note(partition, newest);
+            if !self.caller.consistency.write.is_one() {
+                let mut trail = self.caller.trail.borrow_mut();
+                trail.owe(partition, Writer::Here(newest));
+            }
         }
     }
 
-    /// Per partition, everything this node wrote there up to this connection's newest write: for WAIT. A superset
-    /// of the connection's own writes that needs no list of them.
-    pub(super) fn written(&self) -> Vec<(PartitionId, Context)> {
-        let upto = |newest: u64| {
-            let mut dots = Context::default();
-            dots.insert_run(DotRun {
-                actor: self.node.incarnation,
-                first: 1,
-                last: newest,
-            });
-            dots
-        };
+    /// Everything that this connection wrote, as dots of this node or by the member that took it: for WAIT.
+    pub(super) fn written(&self) -> Vec<Owed> {
         let trail = self.caller.trail.borrow();
-        self.written
-            .iter()
-            .map(|(partition, newest)| (partition, upto(newest)))
-            .chain(trail.written(self.node.incarnation))
-            .collect()
+        let here = self.written.iter().chain(trail.written());
+        let here = here.map(|(partition, newest)| Owed {
+            partition,
+            by: Writer::Here(newest),
+        });
+        let forwarded = trail.forwarded();
+        let there = forwarded.map(|(partition, member)| Owed {
+            partition,
+            by: Writer::Member(member),
+        });
+        here.chain(there).collect()
+    }
+
+    /// `EK.CONSISTENCY`.
+    pub(super) fn set_consistency(&mut self, args: Args<'_>) -> Reply {
+        let topology = &self.node.topology;
+        let reply = self.caller.consistency.command(topology, args);
+        self.follow_consistency();
+        reply
+    }
+
+    /// What is noted of writes depends on what is wanted of them.
+    fn follow_consistency(&mut self) {
+        let mut trail = self.caller.trail.borrow_mut();
+        trail.note_owed(!self.caller.consistency.write.is_one());
+        trail.end_fence();
     }
 }
 

@@ -1,4 +1,4 @@
-//! WAIT: how many other members hold what a connection has written, exactly, from contexts.
+//! WAIT and WAITAOF: how many members hold what a connection has written, exactly, from contexts.
 //!
 //! A write that was forwarded has dots that this node does not know; the member that took it answers for it, with all
 //! that it holds of the partition: a superset, so that no member is counted that may lack the write.
@@ -11,30 +11,33 @@ use evenkeel_core::causality::Context;
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_core::partition::{Acks, Input, Reply as CoreReply};
 use evenkeel_resp::Reply;
+use evenkeel_store::log::SyncPolicy;
 
 use super::run::{Args, Outcome, on_partition};
 use super::session::Session;
+use super::trail::{Owed, Writer, up_to};
 use crate::node::Node;
 
 /// WAIT without a time-out waits this long at most: a client that is gone must not hold a place for ever.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 /// How much longer than the wait itself a member's answer may be under way.
 const ANSWER_GRACE: Duration = Duration::from_millis(200);
+/// How often WAITAOF looks again whether the local log is synced, when others are ahead of it.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What is waited for: so many other members, until then.
+/// What is waited for: so many members, the one that took the write included, until then.
 #[derive(Clone, Copy)]
-struct Wanted {
-    others: usize,
-    until: Instant,
+pub(super) struct Wanted {
+    pub(super) members: usize,
+    /// Whether an fsync must cover it on each of them.
+    pub(super) durable: bool,
+    pub(super) until: Instant,
 }
 
 impl Wanted {
+    /// The arguments from the number of members on.
     fn parse(args: Args<'_>) -> Result<Self, Reply> {
-        let number = |at: usize| {
-            let text = args.get(at).and_then(|arg| std::str::from_utf8(arg).ok());
-            text.and_then(|text| text.parse::<i64>().ok())
-        };
-        let (Some(others), Some(timeout)) = (number(1), number(2)) else {
+        let (Some(members), Some(timeout)) = (integer(args, 0), integer(args, 1)) else {
             return Err(Reply::error("ERR value is not an integer or out of range"));
         };
         let limit = match u64::try_from(timeout) {
@@ -43,7 +46,10 @@ impl Wanted {
             Ok(ms) => Duration::from_millis(ms).min(WAIT_MAX),
         };
         Ok(Self {
-            others: usize::try_from(others).unwrap_or(0),
+            members: usize::try_from(members).unwrap_or(0),
+            durable: args
+                .get(2)
+                .is_some_and(|how| how.eq_ignore_ascii_case(b"DURABLE")),
             until: Instant::now() + limit,
         })
     }
@@ -53,52 +59,121 @@ impl Wanted {
     }
 }
 
+fn integer(args: Args<'_>, at: usize) -> Option<i64> {
+    let text = std::str::from_utf8(args.get(at)?).ok()?;
+    text.parse().ok()
+}
+
 /// `WAIT members timeout-ms`.
 pub(super) fn run(session: &Session, args: Args<'_>) -> Outcome {
-    let wanted = match Wanted::parse(args) {
+    let mut wanted = match Wanted::parse(&args[1..]) {
+        Ok(wanted) => wanted,
+        Err(reply) => return Outcome::Now(reply),
+    };
+    // A client counts the others.
+    wanted.members = wanted.members.saturating_add(1);
+    let node = Arc::clone(&session.node);
+    let written = session.written();
+    Outcome::Later(Box::pin(async move {
+        let members = least_holders(&node, &written, wanted).await;
+        Reply::Integer(whole(members.saturating_sub(1)))
+    }))
+}
+
+/// `WAITAOF local members timeout-ms`: the same for what is synced to the disks, as in Redis 7.2.
+pub(super) fn run_aof(session: &Session, args: Args<'_>) -> Outcome {
+    let Some(local) = integer(args, 1) else {
+        return Outcome::Now(Reply::error("ERR value is not an integer or out of range"));
+    };
+    if !(0..=1).contains(&local) {
+        return Outcome::Now(Reply::error(
+            "ERR value is out of range, must be between 0 and 1",
+        ));
+    }
+    let mut wanted = match Wanted::parse(&args[2..]) {
         Ok(wanted) => wanted,
         Err(reply) => return Outcome::Now(reply),
     };
     let node = Arc::clone(&session.node);
+    if local > 0 && node.config.sync == SyncPolicy::Never {
+        return Outcome::Now(Reply::error(
+            "ERR WAITAOF cannot be used when numlocal is set but the log is never synced ; start the node with --sync everysec or always",
+        ));
+    }
+    wanted.durable = true;
+    let others = wanted.members;
     let written = session.written();
-    let forwarded = session.caller.trail.borrow().forwarded();
     Outcome::Later(Box::pin(async move {
-        let mut least = node.topology.replicas(PartitionId(0)).len() - 1;
-        for (partition, dots) in written {
-            least = least.min(held_by_others(&node, partition, dots, wanted).await);
+        loop {
+            wanted.members = others + usize::from(local > 0 || is_synced(&node, &written));
+            let members = least_holders(&node, &written, wanted).await;
+            let here = is_synced(&node, &written);
+            let there = members.saturating_sub(usize::from(here));
+            let enough = there >= others && (here || local == 0);
+            if enough || wanted.left().is_zero() {
+                return Reply::Array(vec![
+                    Reply::Integer(i64::from(here)),
+                    Reply::Integer(whole(there)),
+                ]);
+            }
+            tokio::time::sleep(LOOK_AGAIN.min(wanted.left())).await;
         }
-        for (partition, member) in forwarded {
-            least = least.min(ask(&node, partition, member, wanted).await);
-        }
-        count(least)
     }))
 }
 
-/// `EK.PARTITION number WAIT members timeout-ms`: the same for all that this node holds of a partition.
+/// Whether the log of this node is synced up to what it wrote itself.
+fn is_synced(node: &Node, written: &[Owed]) -> bool {
+    written.iter().all(|owed| match owed.by {
+        Writer::Here(newest) => {
+            let dots = up_to(node.incarnation, newest);
+            let synced = node.look(owed.partition, |replica| dots.is_subset(replica.durable()));
+            synced.unwrap_or(false)
+        }
+        Writer::Member(_) => true,
+    })
+}
+
+/// `EK.PARTITION number WAIT members timeout-ms [DURABLE]`: the same for all that this node holds of a partition,
+/// itself counted.
 pub(super) async fn run_inner(node: &Arc<Node>, partition: PartitionId, args: Args<'_>) -> Reply {
-    let wanted = match Wanted::parse(args) {
+    let wanted = match Wanted::parse(&args[1..]) {
         Ok(wanted) => wanted,
         Err(reply) => return reply,
     };
     let dots = node.context(partition).unwrap_or_default();
-    count(held_by_others(node, partition, dots, wanted).await)
+    Reply::Integer(whole(holders(node, partition, dots, wanted).await))
 }
 
-fn count(others: usize) -> Reply {
-    Reply::Integer(i64::try_from(others).unwrap_or(i64::MAX))
+fn whole(members: usize) -> i64 {
+    i64::try_from(members).unwrap_or(i64::MAX)
 }
 
-async fn held_by_others(
-    node: &Node,
-    partition: PartitionId,
-    dots: Context,
-    wanted: Wanted,
-) -> usize {
+/// How many members hold the one of these writes that fewest hold; all of them when there is no write.
+async fn least_holders(node: &Node, written: &[Owed], wanted: Wanted) -> usize {
+    let mut least = node.topology.replica_count();
+    for owed in written {
+        least = least.min(holders_of(node, *owed, wanted).await);
+    }
+    least
+}
+
+/// How many members hold a write.
+pub(super) async fn holders_of(node: &Node, owed: Owed, wanted: Wanted) -> usize {
+    match owed.by {
+        Writer::Here(newest) => {
+            let dots = up_to(node.incarnation, newest);
+            holders(node, owed.partition, dots, wanted).await
+        }
+        Writer::Member(member) => ask(node, owed.partition, member, wanted).await,
+    }
+}
+
+async fn holders(node: &Node, partition: PartitionId, dots: Context, wanted: Wanted) -> usize {
     let left = u64::try_from(wanted.left().as_millis()).unwrap_or(u64::MAX);
     let left = evenkeel_core::time::Duration::from_millis(left);
     let acks = Acks {
-        members: wanted.others.saturating_add(1),
-        durable: false,
+        members: wanted.members,
+        durable: wanted.durable,
     };
     let reached = node.request(partition, left, |ticket, deadline| Input::Await {
         ticket,
@@ -107,7 +182,7 @@ async fn held_by_others(
         deadline,
     });
     match reached.await {
-        Some(CoreReply::Reached { members }) => members.saturating_sub(1),
+        Some(CoreReply::Reached { members }) => members,
         _ => 0,
     }
 }
@@ -115,14 +190,18 @@ async fn held_by_others(
 /// Asks the member that took a forwarded write. When it does not answer, nobody is known to hold the write.
 async fn ask(node: &Node, partition: PartitionId, member: NodeId, wanted: Wanted) -> usize {
     let left = wanted.left();
-    let command = [
+    let mut command = vec![
         "WAIT".to_owned(),
-        wanted.others.to_string(),
+        wanted.members.to_string(),
         left.as_millis().max(1).to_string(),
     ];
-    let command = on_partition(partition, &command.map(Bytes::from));
+    if wanted.durable {
+        command.push("DURABLE".to_owned());
+    }
+    let command: Vec<Bytes> = command.into_iter().map(Bytes::from).collect();
+    let command = on_partition(partition, &command);
     match node.ask_command(member, command, left + ANSWER_GRACE).await {
-        Ok(Reply::Integer(others)) => usize::try_from(others).unwrap_or(0),
+        Ok(Reply::Integer(members)) => usize::try_from(members).unwrap_or(0),
         _ => 0,
     }
 }

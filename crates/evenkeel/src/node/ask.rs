@@ -30,8 +30,8 @@ pub(crate) enum Asked {
     Command(Vec<Bytes>),
     /// Run these, each on its partition, in order.
     Parts(Vec<Part>),
-    /// Say what you hold.
-    Contexts,
+    /// Say what you hold of these partitions; of all when none is named.
+    Contexts(Vec<PartitionId>),
 }
 
 /// Why there is no answer.
@@ -101,13 +101,15 @@ impl Node {
         decode_done(body, count).ok_or(Unanswered::Unknown)
     }
 
-    /// What another node holds, by partition.
+    /// What another node holds of some partitions, or of all when none is named.
     pub(crate) async fn ask_contexts(
         &self,
         peer: NodeId,
+        partitions: &[PartitionId],
         timeout: Duration,
     ) -> Result<Vec<(PartitionId, Context)>, Unanswered> {
-        let body = self.ask(peer, &Asked::Contexts, timeout).await?;
+        let asked = Asked::Contexts(partitions.to_vec());
+        let body = self.ask(peer, &asked, timeout).await?;
         decode_contexts(&body).ok_or(Unanswered::Unknown)
     }
 
@@ -145,8 +147,12 @@ impl Node {
                 });
             }
             CONTEXTS => {
+                let Some(named) = decode_partitions(&body) else {
+                    return;
+                };
+                let all = named.is_empty().then(|| self.held());
                 let mut out = id.to_le_bytes().to_vec();
-                for partition in self.held() {
+                for partition in named.into_iter().chain(all.into_iter().flatten()) {
                     if let Some(context) = self.context(partition) {
                         put_varint(&mut out, u64::from(partition.0));
                         context.encode(&mut out);
@@ -186,7 +192,12 @@ fn encode(id: u64, asked: &Asked) -> Vec<u8> {
             out.push(PARTS);
             encode_parts(&mut out, parts);
         }
-        Asked::Contexts => out.push(CONTEXTS),
+        Asked::Contexts(partitions) => {
+            out.push(CONTEXTS);
+            for partition in partitions {
+                put_varint(&mut out, u64::from(partition.0));
+            }
+        }
     }
     out
 }
@@ -206,6 +217,16 @@ fn decode_command(body: &[u8]) -> Option<Vec<Bytes>> {
         }
     };
     items.into_iter().map(bulk).collect()
+}
+
+fn decode_partitions(body: &[u8]) -> Option<Vec<PartitionId>> {
+    let mut input = Reader::new(body);
+    let mut partitions = Vec::new();
+    while input.remaining() > 0 {
+        let partition = u16::try_from(input.varint("partition").ok()?).ok()?;
+        partitions.push(PartitionId(partition));
+    }
+    Some(partitions)
 }
 
 fn decode_contexts(body: &[u8]) -> Option<Vec<(PartitionId, Context)>> {

@@ -41,7 +41,7 @@ impl Node {
         if node == self.topology.me {
             return Some(self.own_contexts());
         }
-        self.ask_contexts(node, limit)
+        self.ask_contexts(node, &[], limit)
             .await
             .ok()
             .map(|contexts| contexts.into_iter().collect())

@@ -65,8 +65,13 @@ impl Topology {
     /// The same, one after the other.
     pub(crate) fn preference(&self, partition: PartitionId) -> impl Iterator<Item = NodeId> {
         let count = self.members.len();
-        (0..REPLICAS.min(count))
+        (0..self.replica_count())
             .map(move |offset| node((usize::from(partition.0) + offset) % count))
+    }
+
+    /// How many members each partition has.
+    pub(crate) fn replica_count(&self) -> usize {
+        REPLICAS.min(self.members.len())
     }
 
     pub(crate) fn holds(&self, node: NodeId, partition: PartitionId) -> bool {

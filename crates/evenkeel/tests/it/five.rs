@@ -11,7 +11,7 @@ use crate::support::eventually;
 const KEYS: usize = 200;
 
 /// A key of which the first node holds no replica, and the nodes that do.
-fn foreign_key(cluster: &Cluster) -> (String, Vec<usize>) {
+pub(crate) fn foreign_key(cluster: &Cluster) -> (String, Vec<usize>) {
     let mut client = cluster.client(0);
     for n in 0.. {
         let key = format!("foreign:{n}");

@@ -310,39 +310,38 @@ fn nodes_that_hold_no_replica_decide_at_the_home_as_well() {
 fn a_connection_says_where_its_conditional_commands_run() {
     let cluster = Cluster::start(1, &[]);
     let mut client = cluster.client(0);
-    let shown = "[read one write one conditional home]";
-    assert_eq!(client.run("EK.CONSISTENCY"), shown);
+    let shown = |at| format!("[read one write one conditional {at} timeout-ms 1000 tokens off]");
+    assert_eq!(client.run("EK.CONSISTENCY"), shown("home"));
     assert_eq!(
         client.run("ek.consistency conditional LOCAL read ONE"),
         "OK"
     );
-    let shown = "[read one write one conditional local]";
-    assert_eq!(client.run("EK.CONSISTENCY"), shown);
-    for refused in ["CONDITIONAL quorum", "READ quorum", "WRITE all", "READ 2"] {
-        let answer = client.run(&format!("EK.CONSISTENCY {refused}"));
-        assert!(answer.starts_with("-UNSUPPORTED"), "{refused}: {answer}");
-    }
+    assert_eq!(client.run("EK.CONSISTENCY"), shown("local"));
+    let answer = client.run("EK.CONSISTENCY CONDITIONAL quorum");
+    assert!(answer.starts_with("-UNSUPPORTED"), "{answer}");
     for wrong in [
         "CONDITIONAL",
         "CONDITIONAL nowhere",
         "READ 0",
+        "READ most",
+        "WRITE 256",
+        "TIMEOUT 0",
+        "TIMEOUT soon",
+        "TOKENS yes",
         "PING one",
         "READ one WRITE",
+        "CONDITIONAL home TIMEOUT -1",
     ] {
         let answer = client.run(&format!("EK.CONSISTENCY {wrong}"));
         assert!(answer.starts_with("-ERR syntax error"), "{wrong}: {answer}");
     }
-    assert_eq!(
-        client
-            .run("EK.CONSISTENCY CONDITIONAL home READ 9")
-            .split(' ')
-            .next(),
-        Some("-UNSUPPORTED")
-    );
-    assert_eq!(client.run("EK.CONSISTENCY"), shown, "all of it or nothing");
-    assert_eq!(client.run("RESET"), "RESET");
+    let answer = client.run("EK.CONSISTENCY CONDITIONAL home READ 2");
+    assert!(answer.starts_with("-ERR 2 members are more"), "{answer}");
     assert_eq!(
         client.run("EK.CONSISTENCY"),
-        "[read one write one conditional home]"
+        shown("local"),
+        "all of it or nothing"
     );
+    assert_eq!(client.run("RESET"), "RESET");
+    assert_eq!(client.run("EK.CONSISTENCY"), shown("home"));
 }

@@ -133,6 +133,31 @@ fn the_lab_is_closed_without_fault_injection_and_says_what_is_wrong_with_a_reque
 }
 
 #[test]
+fn the_lab_takes_and_gives_the_token_of_a_session() {
+    let cluster = Cluster::start(2, &[]);
+    let run = |node: usize, token: &str, body: &str| {
+        let node = &cluster.nodes[node];
+        let own = format!("Host: 127.0.0.1:{}", node.plan.http_port);
+        let token = format!("Evenkeel-Token: {token}");
+        node.http_whole("POST /api/v1/lab/run", &[&own, &token], body)
+    };
+    let token_of = |answer: &str| {
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("evenkeel-token: "));
+        line.unwrap().to_owned()
+    };
+    let start = cluster.run(0, "EK.TOKEN");
+    assert_eq!(cluster.run(0, "EK.FAULT DELAY * 100 300"), "OK");
+    let written = run(0, &start, r#"{"command":["SET","k","v"]}"#);
+    assert!(written.ends_with("\"OK\""), "{written}");
+    let read = run(1, &token_of(&written), r#"{"command":["GET","k"]}"#);
+    assert!(read.ends_with("\"v\""), "{read}");
+    let refused = run(1, "nonsense", r#"{"command":["GET","k"]}"#);
+    assert!(refused.contains("this is no token"), "{refused}");
+}
+
+#[test]
 fn a_token_opens_the_api_under_any_name_and_a_file_of_no_use_is_refused_at_the_start() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("token");

@@ -30,6 +30,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod levels;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod namespace;
@@ -47,6 +49,8 @@ mod pubsub;
 mod refusals;
 #[cfg(test)]
 mod same_as_redis;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod slots;
 #[cfg(test)]

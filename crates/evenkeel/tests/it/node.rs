@@ -1,8 +1,6 @@
 //! One node: a process of the real binary, ended by its id when the test is done with it.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
-use crate::support::{eventually, free_port};
+use crate::support::{eventually, free_port, http};
 
 /// A node must serve within this time, and end within it.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -207,21 +205,16 @@ impl Node {
 
     /// The status and body of an HTTP request, with these headers.
     pub(crate) fn http_with(&self, line: &str, headers: &[&str], body: &str) -> (u16, String) {
-        let address = format!("{}:{}", self.plan.host, self.plan.http_port);
-        let mut stream = TcpStream::connect(&address).unwrap();
-        stream.set_read_timeout(Some(START_LIMIT)).unwrap();
-        write!(
-            stream,
-            "{line} HTTP/1.1\r\n{}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            headers.join("\r\n"),
-            body.len()
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
+        let text = self.http_whole(line, headers, body);
         let status = text.split(' ').nth(1).unwrap().parse().unwrap();
         let body = text.split_once("\r\n\r\n").map_or("", |parts| parts.1);
         (status, body.to_owned())
+    }
+
+    /// The whole answer to an HTTP request, with its head.
+    pub(crate) fn http_whole(&self, line: &str, headers: &[&str], body: &str) -> String {
+        let address = format!("{}:{}", self.plan.host, self.plan.http_port);
+        http(&address, line, headers, body).unwrap()
     }
 }
 

@@ -77,11 +77,16 @@ fn an_unknown_key_in_the_configuration_file_is_refused() {
 #[test]
 fn all_that_is_wrong_with_a_configuration_is_said_at_once() {
     let dir = TempDir::new().unwrap();
-    let mut plan = Plan::new("A", dir.path()).with(&["--members", "B=127.0.0.1:1,B=127.0.0.1:2"]);
+    let members = "B=127.0.0.1:1,B=127.0.0.1:2";
+    let mut plan = Plan::new("A", dir.path())
+        .with(&["--members", members, "--write-level", "3"])
+        .with(&["--level-timeout-ms", "0"]);
     plan.host = "0.0.0.0".to_owned();
     let wrong = [
         "node 'A' is not in the member list",
         "member 'B' is listed twice",
+        "--write-level 3 is more than the 2 members",
+        "--level-timeout-ms 0",
         "--listen 0.0.0.0",
         "--peer-listen 0.0.0.0",
         "--insecure",

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::node::Plan;
-use crate::support::{eventually, free_port, skip};
+use crate::support::{eventually, free_port, python_with_redis};
 
 /// Three nodes with both faces, and the ports of their cluster faces.
 fn cluster() -> (Cluster, Vec<u16>) {
@@ -107,13 +107,8 @@ print(len(used))
 #[test]
 fn redis_py_cluster_spreads_a_thousand_keys_over_the_nodes() {
     let test = "redis_py_cluster_spreads_a_thousand_keys_over_the_nodes";
-    let usable = |python: &&str| {
-        let asks = "import redis; assert int(redis.__version__.split('.')[0]) >= 5";
-        let asked = Command::new(python).args(["-c", asks]).output();
-        asked.is_ok_and(|output| output.status.success())
-    };
-    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(usable) else {
-        return skip(test, "no python3 with redis 5 or newer");
+    let Some(python) = python_with_redis(test) else {
+        return;
     };
     let (_cluster, ports) = cluster();
     let output = Command::new(python)

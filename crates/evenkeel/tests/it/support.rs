@@ -1,13 +1,16 @@
 //! What every test needs: waiting on conditions, ports, and saying what was skipped.
 
-use std::io::Write as _;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// No answer to an HTTP request of a test may take longer.
+const HTTP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Whether the long forms are asked for.
 pub(crate) fn long() -> bool {
@@ -54,4 +57,38 @@ pub(crate) fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// The whole answer to an HTTP request, with its head.
+pub(crate) fn http(
+    address: &str,
+    line: &str,
+    headers: &[&str],
+    body: &str,
+) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(HTTP_LIMIT))?;
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\n{}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        headers.join("\r\n"),
+        body.len()
+    )?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The Python that has redis-py 5 or newer; without one, says that the test is left out.
+pub(crate) fn python_with_redis(test: &str) -> Option<&'static str> {
+    let usable = |python: &&str| {
+        let asks = "import redis; assert int(redis.__version__.split('.')[0]) >= 5";
+        let asked = Command::new(python).args(["-c", asks]).output();
+        asked.is_ok_and(|output| output.status.success())
+    };
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(usable);
+    if found.is_none() {
+        skip(test, "no python3 with redis 5 or newer");
+    }
+    found
 }

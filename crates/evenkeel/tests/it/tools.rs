@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use crate::node::{Node, Plan};
-use crate::support::skip;
+use crate::support::{python_with_redis, skip};
 
 fn node() -> (TempDir, Node) {
     let dir = TempDir::new().unwrap();
@@ -95,20 +95,8 @@ fn redis_py_works_with_both_protocols() {
     let (_dir, node) = node();
     let script = include_str!("redis_py.py");
     let port = node.plan.client_port.to_string();
-    let usable = |python: &&str| {
-        let asked = Command::new(python)
-            .args([
-                "-c",
-                "import redis; assert int(redis.__version__.split('.')[0]) >= 5",
-            ])
-            .output();
-        asked.is_ok_and(|output| output.status.success())
-    };
-    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(usable) else {
-        return skip(
-            "redis_py_works_with_both_protocols",
-            "no python3 with redis 5 or newer",
-        );
+    let Some(python) = python_with_redis("redis_py_works_with_both_protocols") else {
+        return;
     };
     let output = Command::new(python)
         .args(["-c", script, &port])

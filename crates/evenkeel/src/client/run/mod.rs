@@ -25,7 +25,7 @@ use super::block::{self, Blocked};
 use super::session::Session;
 use super::transaction::Exec;
 use super::watch::Running;
-use super::{ek, pubsub, server};
+use super::{acks, ek, fence, pubsub, server};
 use crate::node::{Node, Topology};
 
 /// Arguments of a command, borrowed from wherever they are.
@@ -141,14 +141,36 @@ fn on_key(session: &mut Session, spec: &'static Spec, args: Args<'_>, work: Work
     }))
 }
 
-/// Runs one command without a connection, as the HTTP face does.
-pub(crate) async fn run_once(node: &Arc<Node>, args: &[Bytes]) -> Reply {
-    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+/// Runs one command without a connection, as the HTTP face does: behind what a token stands for, where one is given.
+/// Gives the reply and the token of what it depends on.
+pub(crate) async fn run_once(
+    node: &Arc<Node>,
+    args: &[Bytes],
+    after: Option<&[u8]>,
+) -> (Reply, String) {
     let mut session = Session::new(Arc::clone(node), None, None);
-    let reply = match run(&mut session, &borrowed) {
+    if let Some(token) = after
+        && let refusal @ Reply::Error(_) = fence::after_token(&session, token).await
+    {
+        return (refusal, fence::token_of(&session));
+    }
+    let reply = run_alone(&mut session, args).await;
+    (reply, fence::token_of(&session))
+}
+
+async fn run_alone(session: &mut Session, args: &[Bytes]) -> Reply {
+    let node = Arc::clone(&session.node);
+    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
+    let fenced = fence::partitions_read(session, &borrowed);
+    if !fenced.is_empty()
+        && let refusal @ Reply::Error(_) = fence::fence(&session.caller, fenced).await
+    {
+        return refusal;
+    }
+    let reply = match run(session, &borrowed) {
         Outcome::Now(reply) | Outcome::Close(reply) => reply,
         Outcome::Later(later) => later.await,
-        Outcome::Exec(mut exec) => exec.run(&mut session).await,
+        Outcome::Exec(mut exec) => exec.run(session).await,
         // Who has no connection does not wait, as in MULTI.
         Outcome::Blocked(blocked) => blocked.at_once().await,
         // Nobody is there to hear what would follow; the session ends here and its subscriptions with it.
@@ -161,7 +183,7 @@ pub(crate) async fn run_once(node: &Arc<Node>, args: &[Bytes]) -> Reply {
         return reply;
     }
     match node.settle_turn().await {
-        Ok(()) => reply,
+        Ok(()) => acks::settled(session, reply).await,
         Err(refusal) => Reply::error(refusal.text()),
     }
 }

@@ -124,6 +124,7 @@ impl Caller {
     /// Whether this replica holds all that the connection has seen of a partition.
     fn is_fresh(&self, partition: PartitionId) -> bool {
         let mut trail = self.trail.borrow_mut();
+        trail.touch(partition);
         let Some(seen) = trail.seen(partition) else {
             return true;
         };
@@ -228,6 +229,9 @@ impl Caller {
             };
             last = Some((next, self.try_at(next, piece).await));
         }
+        if behind.is_some() && self.trail.borrow().is_strict(partition) {
+            return End::Failed(too_old());
+        }
         if let Some(member) = behind {
             // Nobody who can be reached holds what the connection has seen: answer with what there is.
             self.give_up_order(partition);
@@ -279,6 +283,9 @@ impl Caller {
             let seen = self.trail.borrow().seen(partition).cloned();
             let seen = seen.unwrap_or_default();
             if !self.node.reach(partition, &seen, CATCH_UP).await {
+                if self.trail.borrow().is_strict(partition) {
+                    return Tried::Behind;
+                }
                 self.give_up_order(partition);
             }
         }
@@ -384,6 +391,12 @@ fn in_doubt(node: &Node, member: NodeId) -> Reply {
         "INDOUBT the command was sent to {} and no answer came ; it may have been done, read before you repeat it",
         node.topology.name(member)
     ))
+}
+
+fn too_old() -> Reply {
+    Reply::error(
+        "BEHIND no member that can be reached holds what this connection must find ; nothing was done, ask again or ask another node",
+    )
 }
 
 fn nobody() -> Reply {

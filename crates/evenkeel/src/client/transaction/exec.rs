@@ -236,7 +236,7 @@ impl Exec {
 }
 
 impl Queued {
-    fn borrowed(&self) -> Vec<&[u8]> {
+    pub(super) fn borrowed(&self) -> Vec<&[u8]> {
         self.args.iter().map(|arg| &arg[..]).collect()
     }
 
@@ -308,6 +308,7 @@ fn start_alone(session: &mut Session, queued: &Queued) -> Result<Reply, Later> {
     match queued.spec.name {
         // Nothing in a transaction blocks: they tell what is reached now.
         "wait" => args[1..].copy_from_slice(&[b"0", b"1"]),
+        "waitaof" => args[1..].copy_from_slice(&[b"0", b"0", b"1"]),
         "ek.await" => {
             args.truncate(2);
             args.push(b"0");

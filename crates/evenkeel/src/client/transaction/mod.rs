@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use evenkeel_core::command::Spec;
+use evenkeel_core::command::{Spec, keys_of};
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 
@@ -93,6 +93,20 @@ impl Transaction {
         let queue = self.open.as_ref().map(|open| open.queue.iter());
         let mut queued = queue.into_iter().flatten();
         queued.any(|queued| Access::of(queued.spec) == Access::Writes)
+    }
+
+    /// The partitions of all keys that are queued or watched.
+    pub(super) fn partitions(&self) -> Vec<PartitionId> {
+        let queue = self.open.iter().flat_map(|open| &open.queue);
+        let queued = queue.flat_map(|queued| {
+            let args = queued.borrowed();
+            let places = keys_of(queued.spec, &args).unwrap_or_default();
+            let keys = places.into_iter().map(|at| partition_of(args[at]));
+            keys.collect::<Vec<_>>()
+        });
+        let watched = self.watched.borrow();
+        let watched = watched.0.iter().map(|(key, _)| partition_of(key));
+        queued.chain(watched).collect()
     }
 
     pub(super) fn queue(&mut self, spec: &'static Spec, args: Args<'_>) -> Reply {
