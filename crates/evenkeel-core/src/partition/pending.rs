@@ -154,7 +154,12 @@ impl Partition {
             });
             return;
         }
-        if matches!(waiting.what, What::Write { .. } | What::Await { .. }) {
+        // What others hold decides when it can be answered, and from whom the missing is fetched.
+        let asks = match &waiting.what {
+            What::Write { .. } | What::Await { .. } => true,
+            What::Read(read) => !read.after.is_subset(self.replica.context()),
+        };
+        if asks {
             let frame = Bytes::from(encode(self.head(), &Message::AdvertRequest));
             effects.extend(self.peers.up().map(|to| Effect::Send {
                 to,

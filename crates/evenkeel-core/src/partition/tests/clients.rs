@@ -230,6 +230,18 @@ fn a_read_with_a_token_fetches_what_was_lost() {
 }
 
 #[test]
+fn a_read_with_a_token_asks_at_once_who_has_what_it_lacks() {
+    let mut net = Net::new(3);
+    let token = net.write_all(A, vec![set("x", "1")]);
+    net.deltas(A, C);
+    net.lose_all();
+    let ticket = read(&mut net, B, "x", 1, token);
+    // No time passes: neither an advert nor a tick is due.
+    net.deliver_all();
+    assert_eq!(value(&net.replies[&ticket]).unwrap(), "1");
+}
+
+#[test]
 fn a_read_with_a_token_that_stays_out_of_reach_says_what_is_missing() {
     let mut net = Net::new(2);
     net.write(B, set("x", "1"));
