@@ -7,7 +7,7 @@
 //! Invariants:
 //!
 //! - a checkpoint replaces the one before as a whole: it is written under another name, synced, renamed, and the
-//!   directory synced, before [`write`] returns `Ok`; a crash leaves the old one or the new one;
+//!   directory synced, before [`write()`] returns `Ok`; a crash leaves the old one or the new one;
 //! - what it covers may leave the log only after that;
 //! - bytes that fail a checksum are never handed on as records. A caller that has taken in the records before them
 //!   must forget those: a checkpoint counts whole or not at all.
