@@ -1,4 +1,4 @@
-//! Which crate may use which: `resp <- core <- store <- sim`, and the binary on top.
+//! Which crate may use which: `resp <- core <- store <- sim`, the checker that uses none of them, and the binary on top.
 //!
 //! Holds for dev-dependencies too: a test that needs a higher crate lives in the higher crate.
 
@@ -10,6 +10,7 @@ const ORDER: &[&str] = &[
     "evenkeel-resp",
     "evenkeel-core",
     "evenkeel-store",
+    "evenkeel-check",
     "evenkeel-sim",
     "evenkeel",
 ];

@@ -26,6 +26,8 @@ mod five;
 #[cfg(test)]
 mod homes;
 #[cfg(test)]
+mod hopping;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http;
