@@ -21,6 +21,8 @@ pub struct Settings {
     pub members: Vec<NodeId>,
     /// The topology epoch; goes into every frame.
     pub epoch: u64,
+    /// By what the hashes of keys are varied: random and secret in a node, or clients can choose keys that collide.
+    pub hash_seed: u64,
     /// See [`limits::INDEX_ENTRIES_MAX`].
     pub index_entries_max: usize,
     /// See [`limits::SYNC_ANSWER_BYTES`].
@@ -44,6 +46,7 @@ impl Settings {
             me,
             members,
             epoch: 0,
+            hash_seed: 0,
             index_entries_max: limits::INDEX_ENTRIES_MAX,
             sync_answer_bytes: limits::SYNC_ANSWER_BYTES,
             snapshot_chunk_bytes: limits::SNAPSHOT_CHUNK_BYTES,

@@ -80,7 +80,7 @@ impl Partition {
             actor,
             next: 1,
             clock: Clock::default(),
-            replica: Replica::new(settings.switches, actor.0),
+            replica: Replica::new(settings.switches, settings.hash_seed),
             durable: Context::default(),
             peers: peers::Peers::new(&settings.members, settings.me),
             pending: pending::Pending::default(),

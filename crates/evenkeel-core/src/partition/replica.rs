@@ -116,7 +116,7 @@ impl Knowledge<'_> {
 }
 
 impl Replica {
-    /// An empty replica; `seed` must not be known to clients.
+    /// An empty replica; `seed` as [`Settings::hash_seed`](super::Settings::hash_seed).
     pub(super) fn new(switches: Switches, seed: u64) -> Self {
         Self {
             store: Store::new(seed),

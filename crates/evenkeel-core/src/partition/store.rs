@@ -28,8 +28,7 @@ const SPARE_MAX: usize = 8;
 pub(super) struct Store {
     keys: HashTable<Place>,
     shelf: Shelf,
-    /// Another one in each incarnation, so that keys chosen to collide in one run do not in the next. The actor it is
-    /// made from is shown to operators: it is no secret.
+    /// Secret, so that nobody can choose keys that collide.
     seed: u64,
     digest: u128,
     overlaid: BTreeSet<CellId>,

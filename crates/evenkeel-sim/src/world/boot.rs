@@ -142,7 +142,8 @@ impl World {
             }
         }
         let actor = kept.unwrap_or(fresh);
-        let settings = self.settings(self.nodes[at].id);
+        let mut settings = self.settings(self.nodes[at].id);
+        settings.hash_seed = actor.0;
         let node = &mut self.nodes[at];
         node.actor = actor;
         node.boot += 1;

@@ -92,7 +92,8 @@ pub(crate) fn open(
     claim(&config.dir, &topology, &config.node)?;
     let incarnation = ActorId(crate::entropy::random());
     let fresh = |id| {
-        let settings = Settings::new(id, topology.me, topology.replicas(id));
+        let mut settings = Settings::new(id, topology.me, topology.replicas(id));
+        settings.hash_seed = crate::entropy::random();
         Partition::new(settings, incarnation)
     };
     let mut replicas = Replicas::from_checkpoints(&disk, &config.dir, |id| {
