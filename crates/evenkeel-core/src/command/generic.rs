@@ -179,7 +179,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .in_group(Group::Generic, &["keyspace"])
         .docs(
             "2.8.0",
-            "O(N) for every call, where N is the number of keys of a partition",
+            "O(COUNT) for every call. O(N) for a complete iteration, where N is the number of keys",
             "Incrementally iterate the keys space",
         ),
 ];

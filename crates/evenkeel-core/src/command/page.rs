@@ -1,4 +1,4 @@
-//! One part of a scan: things in the order of a hash, so that a cursor is a number.
+//! One part of a scan of a collection: its elements in the order of a hash, so that a cursor is a number.
 //!
 //! Invariant: the order is the same in every run, whatever is added or removed meanwhile, and all things of one hash
 //! come together; so what is there throughout a scan is returned. No index is kept, which would take as much memory

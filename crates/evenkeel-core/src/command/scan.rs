@@ -1,17 +1,14 @@
 //! SCAN: walks a partition's keys, page by page.
 
 use evenkeel_resp::Reply;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::keyspace::Keyspace;
 use super::number::integer;
-use super::page::page;
 use super::view::{View, type_name};
 use super::{Args, glob_match, syntax_error};
+use crate::partition::KeyCells;
 use crate::types::Key;
 
-/// Bits of the hash; the other 8 of a cursor are the shell's, for the partition.
-const HASH_BITS: u32 = 56;
 /// Keys looked at when the client does not say how many.
 const COUNT_DEFAULT: usize = 10;
 
@@ -106,25 +103,30 @@ pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, Reply> {
 pub struct ScanPage {
     /// Where to go on; `None` when the partition is done.
     pub next: Option<u64>,
+    /// How many keys were looked at.
+    pub looked_at: usize,
     /// The keys that passed the filter.
     pub keys: Vec<Key>,
 }
 
 impl Keyspace<'_> {
-    /// The visible keys from the hash `from` on, about `count` of them looked at.
+    /// The visible keys from the cursor `from` on, about `count` of them looked at.
     #[must_use]
     pub fn scan(&self, from: u64, count: usize, filter: ScanFilter<'_>) -> ScanPage {
-        let keys = || self.replica().keys().map(|(key, _)| (hash(key), key));
-        let (keys, next) = page(keys, from, count);
-        let keys = keys.into_iter().filter(|key| self.passes(key, filter));
+        let (held, next) = self.replica().walk(from, count);
+        let looked_at = held.len();
+        let shown = held
+            .into_iter()
+            .filter(|(key, cells)| self.passes(key, *cells, filter));
         ScanPage {
             next,
-            keys: keys.map(Key::from).collect(),
+            looked_at,
+            keys: shown.map(|(key, _)| Key::from(key)).collect(),
         }
     }
 
-    fn passes(&self, key: &[u8], filter: ScanFilter<'_>) -> bool {
-        let Some(kind) = View::of(self.replica().key(key), self.now().wall).kind() else {
+    fn passes(&self, key: &[u8], cells: KeyCells<'_>, filter: ScanFilter<'_>) -> bool {
+        let Some(kind) = View::of(Some(cells), self.now().wall).kind() else {
             return false;
         };
         let named = |name: &[u8]| name.eq_ignore_ascii_case(type_name(kind).as_bytes());
@@ -133,8 +135,4 @@ impl Keyspace<'_> {
                 .pattern
                 .is_none_or(|pattern| glob_match(pattern, key))
     }
-}
-
-fn hash(key: &[u8]) -> u64 {
-    xxh3_64(key) >> (u64::BITS - HASH_BITS)
 }

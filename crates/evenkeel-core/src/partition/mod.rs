@@ -27,6 +27,7 @@ mod store;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod write;
 
 pub use divergence::{Repair, held_by_one, held_by_some};

@@ -167,6 +167,13 @@ impl Replica {
         self.store.keys()
     }
 
+    /// The next `wanted` keys of a walk over all keys, or a few more, and the cursor to go on with; 0 begins. Cursors
+    /// fit 56 bits and mean the same at every member. A key that is held throughout a walk is met.
+    #[must_use]
+    pub fn walk(&self, cursor: u64, wanted: usize) -> (Vec<(&[u8], KeyCells<'_>)>, Option<u64>) {
+        self.store.walk(cursor, wanted)
+    }
+
     /// How many keys there are of which anything is held.
     #[must_use]
     pub fn key_count(&self) -> usize {

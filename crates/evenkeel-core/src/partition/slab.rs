@@ -37,6 +37,16 @@ impl Place {
         (self.class() == ELSEWHERE).then(|| self.index())
     }
 
+    /// As a number, for whoever keeps many of them.
+    pub(super) const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The place of which [`Self::to_bits`] gave the number.
+    pub(super) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     const fn class(self) -> u8 {
         self.0.to_le_bytes()[0] & ELSEWHERE
     }

@@ -1,7 +1,7 @@
 //! The cells of one replica, by key, with the content digest and the order of expiry kept up to date.
 //!
 //! Invariants: no empty cell is stored; `digest` is the sum of the digests of all cells, each key's subtotal
-//! included; `overlaid` and `residue` name exactly the cells with an overlay or a dead chain; `live` counts the
+//! included; `walk` names exactly the keys of the table; `overlaid` and `residue` name exactly the cells with an overlay or a dead chain; `live` counts the
 //! keys with a live cell other than the deadline register; `expiring` names each key of which something may expire,
 //! under a deadline that is never too late.
 
@@ -14,6 +14,7 @@ use super::awaited::Awaited;
 use super::entry::{Entry, Facts, KeyCells, Marks};
 use super::held::{Held, Shelf};
 use super::slab::Place;
+use super::walk::Walk;
 use crate::causality::Dot;
 use crate::types::{Cell, CellId, CellRef, Deadline, Key, Kind, Range, VersionRef};
 
@@ -28,6 +29,7 @@ const SPARE_MAX: usize = 8;
 pub(super) struct Store {
     keys: HashTable<Place>,
     shelf: Shelf,
+    walk: Walk,
     /// Secret, so that nobody can choose keys that collide.
     seed: u64,
     digest: u128,
@@ -94,6 +96,14 @@ impl Store {
     /// Every key, in no order that means anything.
     pub(super) fn keys(&self) -> impl Iterator<Item = Held<'_>> {
         self.shelf.iter()
+    }
+
+    /// The next `wanted` keys of a walk from `cursor` on, or a few more, and where it goes on if it does. A key that
+    /// is held throughout a walk is met, whatever else comes and goes.
+    pub(super) fn walk(&self, cursor: u64, wanted: usize) -> (Vec<Held<'_>>, Option<u64>) {
+        let (places, next) = self.walk.page(cursor, wanted);
+        let held = places.into_iter().map(|place| self.shelf.get(place));
+        (held.collect(), next)
     }
 
     pub(super) fn key_count(&self) -> usize {
@@ -192,6 +202,7 @@ impl Store {
         let shelf = &self.shelf;
         let rehash = |place: &Place| xxh3_64_with_seed(shelf.key(*place), seed);
         self.keys.insert_unique(hash, place, rehash);
+        self.walk.enter(key, place);
     }
 
     /// Takes a key out, the bookkeeping left to the caller.
@@ -200,10 +211,14 @@ impl Store {
         if let Ok(found) = self.keys.find_entry(hash, |held| *held == place) {
             found.remove();
         }
+        self.walk.leave(key, place);
         if let Some(former) = self.shelf.remove(place) {
-            let hash = self.hash(self.shelf.key(place));
-            if let Some(moved) = self.keys.find_mut(hash, |held| *held == former) {
-                *moved = place;
+            let moved = self.shelf.key(place);
+            self.walk.leave(moved, former);
+            self.walk.enter(moved, place);
+            let hash = self.hash(moved);
+            if let Some(held) = self.keys.find_mut(hash, |held| *held == former) {
+                *held = place;
             }
         }
     }
@@ -292,6 +307,10 @@ impl Store {
     /// Drops the whole keys in `range` that hold nothing but versions, without looking at their cells; the caller
     /// knows that all of them are dead. Gives the keys that need a closer look.
     pub(super) fn drop_plain_keys(&mut self, range: &Range) -> Vec<Key> {
+        if *range == Range::all() && self.keys().all(|held| held.1.has_versions_alone()) {
+            self.drop_everything();
+            return Vec::new();
+        }
         let (dropped, kept): (Vec<_>, Vec<_>) = self
             .keys_in(range)
             .map(|(key, cells)| (Key::from(key), cells.has_versions_alone()))
@@ -312,6 +331,20 @@ impl Store {
             self.shelf.shrink();
         }
         kept.into_iter().map(|found| found.0).collect()
+    }
+
+    /// Drops all keys, which hold nothing but versions, at less cost than one after the other.
+    fn drop_everything(&mut self) {
+        debug_assert!(
+            self.overlaid.is_empty() && self.residue.is_empty(),
+            "versions alone leave no marks"
+        );
+        self.keys = HashTable::new();
+        self.shelf = Shelf::default();
+        self.walk = Walk::default();
+        self.expiring.clear();
+        self.digest = 0;
+        self.live = 0;
     }
 }
 

@@ -363,13 +363,22 @@ impl Cursor {
     }
 }
 
-/// One step of a SCAN: keys, and where to go on.
-pub(super) async fn scan_page(
+/// One step of a SCAN.
+pub(super) struct Step {
+    pub(super) keys: Vec<Reply>,
+    /// How many keys were looked at: with a filter, more than there are in `keys`.
+    pub(super) looked_at: usize,
+    /// Where to go on, unless this was the end.
+    pub(super) next: Option<Cursor>,
+}
+
+/// Takes one step of a SCAN.
+pub(super) async fn scan_step(
     node: &Arc<Node>,
     cursor: Cursor,
     count: usize,
     args: Args<'_>,
-) -> Result<(Vec<Reply>, Option<Cursor>), Reply> {
+) -> Result<Step, Reply> {
     let reply = if node.holds(cursor.partition) {
         scan_part(node, cursor, count, args)
     } else {
@@ -389,22 +398,31 @@ pub(super) async fn scan_page(
     let Reply::Array(parts) = reply else {
         return Err(reply);
     };
-    let [Reply::Bulk(next), Reply::Array(keys)] = parts.as_slice() else {
-        return Err(Reply::error(
-            "ERR a member answered SCAN in an unknown form",
-        ));
+    step_of(parts, cursor)
+        .ok_or_else(|| Reply::error("ERR a member answered SCAN in an unknown form"))
+}
+
+/// Reads what [`scan_part`] has answered.
+fn step_of(parts: Vec<Reply>, cursor: Cursor) -> Option<Step> {
+    let parts: [Reply; 3] = parts.try_into().ok()?;
+    let [
+        Reply::Bulk(next),
+        Reply::Array(keys),
+        Reply::Integer(looked_at),
+    ] = parts
+    else {
+        return None;
     };
-    let Some(next) = number(next).and_then(Cursor::of) else {
-        return Err(Reply::error(
-            "ERR a member answered SCAN in an unknown form",
-        ));
-    };
-    let next = if next.place == 0 {
-        cursor.next_partition()
-    } else {
-        Some(next)
-    };
-    Ok((keys.clone(), next))
+    let next = Cursor::of(number(&next)?)?;
+    Some(Step {
+        keys,
+        looked_at: usize::try_from(looked_at).ok()?,
+        next: if next.place == 0 {
+            cursor.next_partition()
+        } else {
+            Some(next)
+        },
+    })
 }
 
 /// SCAN within one partition, asked by another node.
@@ -442,5 +460,6 @@ fn scan_part(node: &Node, cursor: Cursor, count: usize, args: Args<'_>) -> Reply
     Reply::Array(vec![
         text(next.number().to_string()),
         Reply::Array(keys.collect()),
+        integer(page.looked_at as u64),
     ])
 }

@@ -39,6 +39,72 @@ fn every_key_that_is_there_throughout_is_returned_once() {
     assert_eq!(found.len(), found.iter().collect::<BTreeSet<_>>().len());
 }
 
+/// Keys of all forms come, go, change their form and move in the table, which grows and shrinks meanwhile.
+#[test]
+fn a_walk_names_exactly_the_keys_that_are_held_whatever_became_of_them() {
+    let mut node = Node::alone();
+    let mut random = Random::of(1);
+    let mut below = |limit: usize| random.below(limit);
+    for round in 0..6_000 {
+        let key = format!("key{}", below(400));
+        node.run(&match below(9) {
+            0 => format!("DEL {key}"),
+            1 => format!("SET {key} v PX 100000"),
+            2 => format!("HSET {key} f v"),
+            3 => format!("SADD {key} {}", below(50)),
+            4 => format!("INCR {key}"),
+            5 if round % 500 == 0 => "FLUSHALL".to_owned(),
+            _ => format!("SET {key} {}", "v".repeat(below(600))),
+        });
+        if round % 100 == 0 {
+            let replica = node.partition.replica();
+            let held: BTreeSet<&[u8]> = replica.keys().map(|(key, _)| key).collect();
+            let (mut walked, mut from) = (Vec::new(), Some(0));
+            while let Some(cursor) = from {
+                let (page, next) = replica.walk(cursor, 1 + below(30));
+                walked.extend(page.into_iter().map(|(key, _)| key));
+                from = next;
+            }
+            assert_eq!(walked.len(), held.len(), "each once, round {round}");
+            assert_eq!(walked.into_iter().collect::<BTreeSet<_>>(), held);
+        }
+    }
+}
+
+#[test]
+fn a_cursor_means_the_same_at_every_member() {
+    let mut nodes = [Node::alone(), Node::alone()];
+    for n in 0..300 {
+        nodes[0].run(&format!("SET k{n} v"));
+        nodes[1].run(&format!("SET k{} v", 299 - n));
+    }
+    nodes[1].run("DEL k5 k6 k7");
+    nodes[1].run("MSET k5 v k6 v k7 v");
+    let (mut found, mut from) = (BTreeSet::new(), Some(0));
+    for turn in 0.. {
+        let Some(place) = from else { break };
+        let page = nodes[turn % 2].with(|keys| keys.scan(place, 10, ScanFilter::default()));
+        found.extend(page.keys);
+        from = page.next;
+    }
+    assert_eq!(found.len(), 300);
+}
+
+#[test]
+fn a_page_looks_at_as_many_keys_as_asked_for_whatever_passes() {
+    let mut node = Node::alone();
+    for n in 0..100 {
+        node.run(&format!("SET k{n} v"));
+    }
+    let nothing = ScanFilter {
+        pattern: Some(b"nosuch"),
+        type_name: None,
+    };
+    let page = node.with(|keys| keys.scan(0, 10, nothing));
+    assert_eq!((page.keys.len(), page.looked_at), (0, 10));
+    assert!(page.next.is_some());
+}
+
 #[test]
 fn pages_are_about_as_long_as_asked_for_and_the_cursor_fits_56_bits() {
     let mut node = Node::alone();

@@ -25,20 +25,18 @@ pub(super) fn scan(node: &Arc<Node>, args: Args<'_>) -> Outcome {
         let Some(cursor) = ek::Cursor::of(request.cursor) else {
             return Reply::error("ERR invalid cursor");
         };
-        let wanted = request.count;
+        let mut left = request.count;
         let mut found = Vec::new();
         let mut at = Some(cursor);
-        while let Some(cursor) = at {
-            let page = ek::scan_page(&node, cursor, wanted - found.len(), &borrowed).await;
-            match page {
-                Ok((keys, next)) => {
-                    found.extend(keys);
-                    at = next;
+        // What was looked at counts, and not what passed the filter: a filter that nothing passes costs no more.
+        while let Some(cursor) = at.filter(|_| left > 0) {
+            match ek::scan_step(&node, cursor, left, &borrowed).await {
+                Ok(step) => {
+                    found.extend(step.keys);
+                    left = left.saturating_sub(step.looked_at);
+                    at = step.next;
                 }
                 Err(reply) => return reply,
-            }
-            if found.len() >= wanted {
-                break;
             }
         }
         let next = at.map_or(0, ek::Cursor::number);
