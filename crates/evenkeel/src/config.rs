@@ -167,6 +167,8 @@ pub struct Config {
     /// Checkpoints are made when the log has grown by this many bytes, or by as many as the last ones took, if that
     /// is more. Higher: fewer bytes written, a longer log, a slower start.
     pub checkpoint_log_bytes: u64,
+    /// Every replica is counted again and compared with the others' within this many hours; 0: only at an alarm.
+    pub scrub_hours: u64,
     /// Starts although a checkpoint of data that only this node holds is lost, with what is left.
     #[serde(skip)]
     pub accept_loss: bool,
@@ -196,6 +198,7 @@ impl Default for Config {
             sync: SyncPolicy::EverySecond,
             http_token_file: None,
             checkpoint_log_bytes: 256 << 20,
+            scrub_hours: 24,
             accept_loss: false,
             read_level: Level::default(),
             write_level: Level::default(),

@@ -50,6 +50,10 @@ metrics! {
     collected_index = "counter", "evenkeel_index_collected_total", "Index entries collected because every member has them.";
     collected_chains = "counter", "evenkeel_chains_collected_total", "Dead counter chains collected.";
     conflicts = "counter", "evenkeel_conflicts_total", "Concurrent writes of which one is not shown, as noticed here. Growing: look at EK.CONFLICTS; use types that merge, or send the writes of a key to one node.";
+    scrub_rounds = "counter", "evenkeel_scrub_rounds_total", "Rounds in which every replica of this node was counted again. Not growing for longer than --scrub-hours: the node is overloaded.";
+    scrub_damaged = "counter", "evenkeel_scrub_damaged_total", "Replicas found damaged. Above zero: look at the node's log, then test its memory and disk.";
+    scrub_repaired = "counter", "evenkeel_scrub_repaired_total", "Keys whose damaged content was replaced by another member's. Above zero: test this node's memory and disk.";
+    scrub_unresolved = "counter", "evenkeel_scrub_unresolved_total", "Keys that differ between members and of which nobody can tell which one is right. Above zero: the node's log names them, write them again.";
     checkpoints = "counter", "evenkeel_checkpoints_total", "Rounds of checkpoints that let the beginning of the log go.";
     checkpoint_failures = "counter", "evenkeel_checkpoint_failures_total", "Rounds of checkpoints that failed. Growing: the disk is full or broken, and the log grows; see the node's log.";
     counters_clamped = "counter", "evenkeel_counters_clamped_total", "Merged counters outside the 64-bit range, shown clamped. Above zero: the application counts too far.";

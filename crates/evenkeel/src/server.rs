@@ -99,6 +99,8 @@ impl Server {
         })?;
         let node = Arc::clone(&server.node);
         server.spawn("evenkeel-checkpoint", move || node::keep_log_short(node))?;
+        let node = Arc::clone(&server.node);
+        server.spawn("evenkeel-scrub", move || node::keep_scrubbed(node))?;
         for number in 0..executors {
             let node = Arc::clone(&server.node);
             // The first executor takes the bound socket, so that the port is never free in between.

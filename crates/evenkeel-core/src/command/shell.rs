@@ -368,6 +368,32 @@ pub(super) const COMMANDS: &[Spec] = &[
         "The nodes, and which partitions they hold",
     ),
     Spec::new(
+        "ek.scrub",
+        1,
+        &[Flag::Admin, Flag::Noscript],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of elements held",
+        "Count all content of this node again, compare it with the other members', repair what is damaged",
+    ),
+    Spec::new(
+        "ek.scrubbed",
+        -4,
+        &[Flag::Readonly, Flag::Inner],
+        KeySpec::NONE,
+        Run::Shell,
+    )
+    .in_group(Group::Evenkeel, &[])
+    .docs(
+        "0.1.0",
+        "O(N) where N is the number of elements of the partition",
+        "What a replica counts, for a member that scrubs",
+    ),
+    Spec::new(
         "ek.fault",
         -2,
         &[Flag::Admin, Flag::Noscript],

@@ -280,6 +280,29 @@ impl Entry {
         }
     }
 
+    /// Takes what is held for what was accounted for.
+    pub(super) fn recount(&mut self, key: &[u8]) {
+        let counted = KeyCells::of(self).count(key);
+        if let Self::Many(collection) = self {
+            collection.digest = counted;
+        }
+    }
+
+    /// One cell, for a change behind the back of all that is kept of it.
+    pub(super) fn first_cell_mut(&mut self) -> Option<&mut Cell> {
+        match self {
+            Self::String(cell) => Some(cell),
+            Self::One(one) => Some(&mut one.1),
+            Self::Many(collection) => {
+                if !collection.string.is_empty() {
+                    return Some(&mut collection.string);
+                }
+                let mut parts = collection.parts.iter_mut();
+                parts.find_map(|part| part.cells.values_mut().next())
+            }
+        }
+    }
+
     /// Looks at every cell for the earliest deadline carried, which was only bounded before.
     pub(super) fn recount_carried(&mut self) {
         if let Self::Many(collection) = self {
@@ -566,6 +589,13 @@ impl<'a> KeyCells<'a> {
     /// Whether it holds nothing but versions.
     pub(super) fn has_versions_alone(self) -> bool {
         self.entry().is_none_or(Entry::has_versions_alone)
+    }
+
+    /// The digest of what is held, counted again from each cell.
+    pub(super) fn count(self, key: &[u8]) -> u128 {
+        let cells = self.all();
+        let digests = cells.map(|(kind, field, cell)| cell_digest(key, (kind, field), cell));
+        digests.fold(0, u128::wrapping_add)
     }
 
     pub(super) fn digest(self, key: &[u8]) -> u128 {

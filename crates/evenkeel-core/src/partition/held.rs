@@ -125,6 +125,13 @@ impl Shelf {
         self.plain.iter().map(plain).chain(full)
     }
 
+    /// Every key that has an entry.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = (&Key, &mut Entry)> {
+        self.full
+            .iter_mut()
+            .map(|full| (&full.key, &mut full.entry))
+    }
+
     pub(super) fn shrink(&mut self) {
         self.full.shrink_to_fit();
     }

@@ -21,6 +21,7 @@ mod peers;
 mod pending;
 mod ranking;
 mod replica;
+mod scrub;
 mod slab;
 mod snapshot;
 mod store;
@@ -35,6 +36,7 @@ pub use entry::KeyCells;
 pub use interface::{Acks, Effect, Input, Reply, Settings, Write};
 pub use ranking::{Ranked, Ranking};
 pub use replica::Replica;
+pub use scrub::{BUCKETS, Count, Unsettled};
 
 use bytes::Bytes;
 

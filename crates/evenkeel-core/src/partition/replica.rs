@@ -2,7 +2,8 @@
 //!
 //! Invariants (replication.md 3.2): the context holds an event only when its whole effect is in the store; what is
 //! known dead and has not arrived is in an overlay, never in the context. The state is a function of the context.
-//! Only [`Replica::apply`], [`Replica::join_unit`] and [`Replica::install`] change it: one way for data to get in.
+//! Only [`Replica::apply`], [`Replica::join_unit`] and [`Replica::install`] change it: one way for data to get in. What
+//! the scrub replaces is what they had made, before something else changed it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,6 +161,27 @@ impl Replica {
         self.store
             .keys_in(range)
             .map(|(key, cells)| (key, cells.digest(key)))
+    }
+
+    /// The digest of what is held of every key, counted again.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (&[u8], u128)> {
+        let keys = self.store.keys();
+        keys.map(|(key, cells)| (key, cells.count(key)))
+    }
+
+    /// Puts cells in the place of what is held of a key.
+    pub(super) fn replace(&mut self, key: &Key, cells: Vec<(CellId, Cell)>) {
+        self.store.replace(key, cells);
+    }
+
+    /// Takes what is held for what was accounted for.
+    pub(super) fn recount(&mut self) {
+        self.store.recount();
+    }
+
+    /// See [`super::Partition::damage`].
+    pub(super) fn damage(&mut self, key: &[u8]) -> bool {
+        self.store.damage(key)
     }
 
     /// Every key of which anything is held, in no order that means anything.

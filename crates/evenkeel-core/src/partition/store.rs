@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::awaited::Awaited;
 use super::entry::{Entry, Facts, KeyCells, Marks};
 use super::held::{Held, Shelf};
+use super::scrub::damaged;
 use super::slab::Place;
 use super::walk::Walk;
 use crate::causality::Dot;
@@ -302,6 +303,55 @@ impl Store {
             let after = entry.facts();
             self.account_key(key, before, after);
         }
+    }
+
+    /// Puts cells in the place of all that is held of a key; overlays stay. What was kept of the key may not fit what
+    /// is held of it: [`Self::recount`] must follow.
+    pub(super) fn replace(&mut self, key: &Key, cells: Vec<(CellId, Cell)>) {
+        let mut overlays = Vec::new();
+        if let Some(place) = self.place(key) {
+            let held = self.shelf.get(place).1;
+            for (kind, field, cell) in held.all() {
+                let id = CellId::new(key, kind, field);
+                overlays.extend(cell.pre().map(|pre| (id.clone(), pre.clone())));
+                self.overlaid.remove(&id);
+                self.residue.remove(&id);
+            }
+            let (digest, facts) = (held.digest(key), held.facts());
+            self.digest = self.digest.wrapping_sub(digest);
+            self.take_out(key, place);
+            self.account_key(key, facts, Facts::NONE);
+        }
+        for (id, state) in cells {
+            self.update(&id, |cell| *cell = state);
+        }
+        for (id, pre) in overlays {
+            self.update(&id, |cell| cell.add_pre(&pre));
+        }
+    }
+
+    /// Counts the digest again from all cells.
+    pub(super) fn recount(&mut self) {
+        self.shelf
+            .entries_mut()
+            .for_each(|(key, entry)| entry.recount(key));
+        let all = self.keys().map(|(key, cells)| cells.count(key));
+        self.digest = all.fold(0, u128::wrapping_add);
+    }
+
+    /// Changes something of a key and accounts for nothing.
+    pub(super) fn damage(&mut self, key: &[u8]) -> bool {
+        let Some(place) = self.place(key) else {
+            return false;
+        };
+        if let Some(version) = self.shelf.plain(place) {
+            let changed = damaged(&version.to_version().into());
+            let changed = changed.as_ref().and_then(Cell::only);
+            return changed.is_some_and(|changed| self.shelf.overwrite(place, key, changed.into()));
+        }
+        let cell = self.shelf.entry_mut(place).and_then(Entry::first_cell_mut);
+        let changed = cell.and_then(|cell| damaged(cell).map(|changed| *cell = changed));
+        changed.is_some()
     }
 
     /// Drops the whole keys in `range` that hold nothing but versions, without looking at their cells; the caller

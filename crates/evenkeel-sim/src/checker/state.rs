@@ -55,6 +55,12 @@ impl Checker {
         if self.steps.is_multiple_of(FULL_EVERY) {
             self.check_all_cells(step.at, partition)?;
             self.check_bounds(step.at, partition)?;
+            if !partition.count().is_sound() {
+                return violated(
+                    "11 kept digest",
+                    "the digest that was kept up to date is not that of the cells",
+                );
+            }
         }
         if self.steps.is_multiple_of(JOIN_EVERY) {
             self.check_join(nodes, coverage)?;

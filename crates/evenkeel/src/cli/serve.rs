@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// Make checkpoints when the log has grown by so many bytes [default: 268435456]
     #[arg(long, value_name = "BYTES")]
     checkpoint_log_bytes: Option<u64>,
+    /// Count all content again and compare it with the other nodes' within so many hours; 0: only at an alarm [default: 24]
+    #[arg(long, value_name = "HOURS")]
+    scrub_hours: Option<u64>,
     /// Start although data that only this node held is damaged, with what is left
     #[arg(long)]
     accept_loss: bool,
@@ -108,6 +111,7 @@ impl Args {
         config.read_level = self.read_level.unwrap_or(config.read_level);
         config.write_level = self.write_level.unwrap_or(config.write_level);
         config.level_timeout_ms = self.level_timeout_ms.unwrap_or(config.level_timeout_ms);
+        config.scrub_hours = self.scrub_hours.unwrap_or(config.scrub_hours);
         config.accept_loss = self.accept_loss;
         config.insecure |= self.insecure;
         config.fault_injection |= self.fault_injection;

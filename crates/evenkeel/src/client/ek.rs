@@ -14,7 +14,7 @@ use super::run::{Args, Outcome, owned};
 use super::server::{ok, text};
 use super::session::Session;
 use crate::link::fault::Fault;
-use crate::node::{Node, Topology};
+use crate::node::{Node, Topology, scrubbed_here};
 
 /// How long `EK.AWAIT CONVERGED` waits when it is not told.
 const AWAIT_DEFAULT: Duration = Duration::from_secs(10);
@@ -38,6 +38,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "ek.conflicts" => Outcome::Now(conflicts::conflicts(&node, args)),
         "ek.siblings" => conflicts::siblings(node, args),
         "ek.fault" => Outcome::Now(fault(&node, args)),
+        "ek.scrub" => scrub(node),
         _ => Outcome::Now(Reply::error(format!(
             "UNSUPPORTED {} is for use between nodes only",
             name.to_uppercase()
@@ -51,10 +52,19 @@ pub(super) async fn run_inner(node: &Arc<Node>, name: &str, args: Args<'_>) -> R
         "ek.inspect" => inspect_here(node, args),
         "ek.siblings" => conflicts::siblings_here(node, args),
         "ek.watchkey" => super::block::watch_key(node, args).await,
+        "ek.scrubbed" => scrubbed(node, args),
         _ => Reply::error(format!(
             "UNSUPPORTED {} cannot be forwarded",
             name.to_uppercase()
         )),
+    }
+}
+
+fn scrubbed(node: &Node, args: Args<'_>) -> Reply {
+    let partition = number(args[1]).and_then(|number| u16::try_from(number).ok());
+    match partition.filter(|number| *number < crate::config::PARTITIONS) {
+        Some(partition) => scrubbed_here(node, PartitionId(partition), &args[2..]),
+        None => Reply::error("ERR value is not an integer or out of range"),
     }
 }
 
@@ -219,12 +229,41 @@ fn topology(node: &Node) -> Reply {
     ])
 }
 
-/// `EK.FAULT CUT|HEAL peer|* [IN|OUT]`, `EK.FAULT DELAY peer|* min-ms max-ms`, `EK.FAULT DROP peer|* percent`.
+/// `EK.SCRUB`: counts and compares everything held here now.
+fn scrub(node: Arc<Node>) -> Outcome {
+    Outcome::Later(Box::pin(async move {
+        let found = node.scrub_all().await;
+        let list = |keys: Vec<&[u8]>| {
+            let keys = keys.into_iter().map(Bytes::copy_from_slice);
+            Reply::Array(keys.map(Reply::Bulk).collect())
+        };
+        let rows = found.iter().map(|(partition, scrubbed)| {
+            let repaired = scrubbed.repaired.iter().map(|(key, _)| &key[..]).collect();
+            let unresolved = scrubbed.unresolved.iter().map(|key| &key[..]).collect();
+            Reply::Map(vec![
+                (text("partition"), integer(u64::from(partition.0))),
+                (text("repaired"), list(repaired)),
+                (text("unresolved"), list(unresolved)),
+                (text("unreachable"), Reply::Boolean(scrubbed.unreachable)),
+            ])
+        });
+        Reply::Map(vec![
+            (text("partitions"), integer(node.held().count() as u64)),
+            (text("damaged"), Reply::Array(rows.collect())),
+        ])
+    }))
+}
+
+/// `EK.FAULT CUT|HEAL peer|* [IN|OUT]`, `EK.FAULT DELAY peer|* min-ms max-ms`, `EK.FAULT DROP peer|* percent`,
+/// `EK.FAULT CORRUPT key`.
 fn fault(node: &Node, args: Args<'_>) -> Reply {
     if !node.config.fault_injection {
         return Reply::error(
             "NOPERM faults are not allowed on this node ; start it with --fault-injection, never in production",
         );
+    }
+    if args[1].eq_ignore_ascii_case(b"CORRUPT") && args.len() == 3 {
+        return corrupt(node, args[2]);
     }
     let peers = match peers(node, args[2]) {
         Ok(peers) => peers,
@@ -241,6 +280,16 @@ fn fault(node: &Node, args: Args<'_>) -> Reply {
         }
     }
     ok()
+}
+
+/// Changes a byte of what this replica holds of a key: what scrubbing is there for.
+fn corrupt(node: &Node, key: &[u8]) -> Reply {
+    let partition = Topology::partition_of_slot(slot(key));
+    match node.with(partition, |replica, _, _| replica.damage(key)) {
+        Some(true) => ok(),
+        Some(false) => Reply::error("ERR the key has nothing to corrupt here ; it needs a value"),
+        None => Reply::error("NOHOME this node holds no replica of the key ; ask a member"),
+    }
 }
 
 fn peers(node: &Node, name: &[u8]) -> Result<Vec<NodeId>, Reply> {
@@ -266,7 +315,7 @@ fn peers(node: &Node, name: &[u8]) -> Result<Vec<NodeId>, Reply> {
 }
 
 fn parse_fault(args: Args<'_>) -> Result<impl Fn(&mut Fault) + use<>, Reply> {
-    const USAGE: &str = "ERR syntax error ; write EK.FAULT CUT|HEAL peer|* [IN|OUT], DELAY peer|* min-ms max-ms, or DROP peer|* percent";
+    const USAGE: &str = "ERR syntax error ; write EK.FAULT CUT|HEAL peer|* [IN|OUT], DELAY peer|* min-ms max-ms, DROP peer|* percent, or CORRUPT key";
     let usage = || Reply::error(USAGE);
     let what = args[1].to_ascii_lowercase();
     let (inward, outward) = match args.get(3).map(|side| side.to_ascii_lowercase()).as_deref() {

@@ -11,6 +11,7 @@ mod decisions;
 mod part;
 mod recovery;
 mod replicas;
+mod scrub;
 mod settling;
 mod ticker;
 mod topology;
@@ -24,6 +25,7 @@ pub(crate) use convergence::join_all;
 pub(crate) use part::{Done, Part};
 pub use recovery::StartError;
 pub(crate) use recovery::open;
+pub(crate) use scrub::{answer as scrubbed_here, run as keep_scrubbed};
 pub(crate) use ticker::{hear_durable, tick};
 pub(crate) use topology::Topology;
 pub(crate) use waiters::{Awaited, Call, Unblock, Waiter, Waiters};
@@ -71,6 +73,7 @@ pub(crate) struct Node {
     pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
     pub(crate) wal: wal::Wal,
     pub(crate) checkpoints: checkpoint::Checkpoints,
+    pub(crate) scrubber: scrub::Scrubber,
     /// By partition number; `None` where this node holds no replica.
     partitions: Vec<Option<Held>>,
     schedule: ticker::Schedule,
@@ -243,6 +246,7 @@ impl Node {
                     ?observation,
                     "equal contexts, unequal content"
                 );
+                self.scrub_soon(partition);
             }
             Observation::Conflict(conflict) => {
                 self.count_conflicting(partition, [conflict.winner.dot, conflict.loser.dot]);

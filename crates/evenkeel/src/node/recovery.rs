@@ -138,6 +138,7 @@ pub(crate) fn open(
         front: Front::default(),
         decisions: Default::default(),
         settling: Default::default(),
+        scrubber: super::scrub::Scrubber::default(),
         conflicts: ConflictLog::default(),
         writers,
         faults: crate::link::fault::Faults::default(),

@@ -52,6 +52,8 @@ mod refusals;
 #[cfg(test)]
 mod same_as_redis;
 #[cfg(test)]
+mod scrubbing;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod slots;

@@ -7,5 +7,6 @@ mod hostile;
 mod interleavings;
 mod net;
 mod property;
+mod scrub;
 mod snapshots;
 mod upkeep;

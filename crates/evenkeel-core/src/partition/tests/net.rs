@@ -415,6 +415,10 @@ impl Net {
     pub(super) fn check(&self) {
         for (at, part) in self.parts.iter().enumerate() {
             check_one(part, &self.history, &format!("replica {at}"));
+            assert!(
+                part.count().is_sound(),
+                "replica {at}: a digest that was kept is not that of the cells"
+            );
         }
         let mismatch = |(_, seen): &&(usize, Observation)| {
             matches!(
