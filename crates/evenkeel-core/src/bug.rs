@@ -97,6 +97,8 @@ bugs! {
     IncrementsLost = "increments-lost-on-score",
     /// Only the first half of a batch is applied when it arrives.
     BatchInPart = "batch-applied-in-part",
+    /// A batch travels as two frames, so that a receiver shows its first half before the other.
+    BatchTorn = "batch-torn",
     /// A checkpoint takes the place of the log before all of it is on the disk.
     CheckpointNotAtomic = "checkpoint-not-atomic",
     /// The log loses records that the checkpoint does not hold.

@@ -12,12 +12,12 @@ use super::store::kinds_of;
 use super::{Effect, Partition, Write};
 use crate::bug::Bug;
 use crate::causality::{Context, Dot, Hlc};
-use crate::event::{Inc, Observed, Op, Put, RangeDel, Rem};
+use crate::event::{Batch, Inc, Observed, Op, Put, RangeDel, Rem};
 use crate::limits::RANGE_RESETS_BYTES_MAX;
-use crate::message::Note;
+use crate::message::{Message, Note};
 use crate::time::{Now, WallMs};
 use crate::types::{CellId, CellRef, Chain, ChainId, Deadline, Key, Range, Reset, Total};
-use crate::wire::{BatchEncoder, encode_note};
+use crate::wire::{BatchEncoder, decode, encode, encode_note};
 
 /// What an entry of a range delete's list takes on the wire beside its cell's name, at most.
 const RESET_FIXED_BYTES: usize = 64;
@@ -140,13 +140,23 @@ impl Partition {
             record: frame.clone(),
             dots: dots.clone(),
         });
+        if self.settings.switches.breaks(Bug::BatchTorn) {
+            for half in halves_of(&frame) {
+                self.send_to_all(&half, effects);
+            }
+        } else {
+            self.send_to_all(&frame, effects);
+        }
+        self.changed(now);
+        self.tell_changed(effects);
+        dots
+    }
+
+    fn send_to_all(&self, frame: &Bytes, effects: &mut Vec<Effect>) {
         effects.extend(self.peers.up().map(|to| Effect::Send {
             to,
             frame: frame.clone(),
         }));
-        self.changed(now);
-        self.tell_changed(effects);
-        dots
     }
 
     fn put(&mut self, wall: WallMs, cell: CellId, value: Box<[u8]>, deadline: Deadline) -> Op {
@@ -331,6 +341,24 @@ impl Partition {
             .flat_map(|part| self.split(part))
             .collect()
     }
+}
+
+/// A batch as the two frames that one of the bugs sends for it, or the frame alone where it holds one event.
+fn halves_of(frame: &Bytes) -> Vec<Bytes> {
+    let Ok((head, Message::Delta(mut batch))) = decode(frame) else {
+        return vec![frame.clone()];
+    };
+    let rest = batch.ops.split_off(batch.ops.len().div_ceil(2));
+    let rest = Batch {
+        actor: batch.actor,
+        first: batch.first + batch.ops.len() as u64,
+        ops: rest,
+    };
+    let halves = [batch, rest].into_iter();
+    halves
+        .filter(|half| !half.ops.is_empty())
+        .map(|half| encode(head, &Message::Delta(half)).into())
+        .collect()
 }
 
 /// What a write to a cell observes there: its live versions, and how far its live chains have come.

@@ -4,8 +4,9 @@ use evenkeel_core::partition::Partition;
 use evenkeel_core::time::Now;
 
 use super::{Checker, Seen, Step, Verdict, unminted, violated};
+use crate::coverage::{Coverage, Mark};
 use crate::node::Node;
-use crate::oracle::EventSet;
+use crate::oracle::{EventNo, EventSet};
 use crate::universe::CellSet;
 
 impl Checker {
@@ -54,6 +55,40 @@ impl Checker {
             self.note_arrival(step.at, event, step.now.instant.0);
         }
         Ok(Some(touched))
+    }
+
+    /// A log record names batches that are whole with what was applied before: then no reader sees a part of one, and no
+    /// crash leaves one. Only a repair may bring a part.
+    pub(crate) fn check_batches(
+        &self,
+        at: usize,
+        (recorded, repair): (&[EventNo], bool),
+        coverage: &mut Coverage,
+    ) -> Verdict {
+        let seen = &self.seen[at].events;
+        for event in recorded {
+            let mut others = self.history.batch_of(*event);
+            let there = |other: &EventNo| seen.contains(*other) || recorded.contains(other);
+            let missing = others.find(|other| !there(other));
+            if let Some(missing) = missing {
+                if repair {
+                    coverage.mark(Mark::BatchInPart);
+                    return Ok(());
+                }
+                let (event, missing) = (self.history.event(*event), self.history.event(missing));
+                let what = format!(
+                    "{:04x}:{} came without {} of its batch",
+                    event.actor >> 48,
+                    event.n,
+                    missing.n
+                );
+                return violated("a batch arrives whole", what);
+            }
+        }
+        if recorded.len() > 1 && !repair {
+            coverage.mark(Mark::BatchOfMany);
+        }
+        Ok(())
     }
 
     /// A replica was started from its log: it must hold exactly what the records name.

@@ -91,6 +91,8 @@ pub(crate) struct Event {
     pub(crate) actor: u64,
     pub(crate) n: u64,
     pub(crate) deed: Deed,
+    /// The first event of its batch.
+    first: EventNo,
 }
 
 /// An increment of a chain.
@@ -123,6 +125,8 @@ pub(crate) struct CellLog {
 pub(crate) struct History {
     pub(crate) universe: Universe,
     events: Vec<Event>,
+    /// The first event of the batch that is being learned.
+    first: EventNo,
     /// Per actor, ascending: its events, the one numbered `n` at `n - 1`.
     actors: Vec<(u64, Vec<EventNo>)>,
     cells: Vec<CellLog>,
@@ -135,6 +139,7 @@ impl History {
         Self {
             universe,
             events: Vec::new(),
+            first: 0,
             actors: Vec::new(),
             cells,
         }
@@ -143,6 +148,14 @@ impl History {
     /// The event with this number.
     pub(crate) fn event(&self, event: EventNo) -> &Event {
         &self.events[event as usize]
+    }
+
+    /// The events that were minted in one batch with this one.
+    pub(crate) fn batch_of(&self, event: EventNo) -> impl Iterator<Item = EventNo> {
+        let first = self.event(event).first;
+        let same = move |other: &EventNo| self.events[*other as usize].first == first;
+        let end = EventNo::try_from(self.events.len()).unwrap_or(EventNo::MAX);
+        (first..end).take_while(same)
     }
 
     /// How many events were minted.
@@ -199,6 +212,7 @@ impl History {
         batch: &Batch,
         writes: &[Write],
     ) -> Result<Vec<EventNo>, String> {
+        self.begin_batch()?;
         let mut asked = writes.iter();
         let mut minted = Vec::new();
         for (n, op) in (batch.first..).zip(&batch.ops) {
@@ -226,12 +240,19 @@ impl History {
     /// # Errors
     /// When the batch breaks an invariant of this type.
     pub(crate) fn learn_command(&mut self, batch: &Batch) -> Result<Vec<EventNo>, String> {
+        self.begin_batch()?;
         let mut minted = Vec::new();
         for (n, op) in (batch.first..).zip(&batch.ops) {
             let deed = self.deed(batch.actor.0, op, None)?;
             minted.push(self.mint(Dot::new(batch.actor, n), deed, op)?);
         }
         Ok(minted)
+    }
+
+    fn begin_batch(&mut self) -> Result<(), String> {
+        let next = EventNo::try_from(self.events.len());
+        self.first = next.map_err(|error| error.to_string())?;
+        Ok(())
     }
 
     fn mint(&mut self, dot: Dot, deed: Deed, op: &Op) -> Result<EventNo, String> {
@@ -278,6 +299,7 @@ impl History {
             actor,
             n: dot.n,
             deed,
+            first: self.first,
         });
         Ok(no)
     }

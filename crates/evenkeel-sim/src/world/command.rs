@@ -111,6 +111,9 @@ impl World {
                 self.note(Some(at), "", &format!("{reply:?} {dots}"));
             }
             self.coverage.command(&args[0], reply);
+            if moves_within(args) && matches!(reply, Reply::Bulk(_)) {
+                self.coverage.mark(Mark::MovedWithin);
+            }
         }
         if before.values().any(|shown| shown.clamped) {
             return Ok(dots);
@@ -190,6 +193,7 @@ impl World {
         let cause = Cause {
             ticket: None,
             asked: Asked::Commands,
+            repair: false,
         };
         let verdict = self.carry_out(at, &mut effects, cause);
         effects.clear();
@@ -335,6 +339,7 @@ impl World {
         let cause = Cause {
             ticket: None,
             asked: Asked::Commands,
+            repair: false,
         };
         let verdict = self.carry_out(at, &mut effects, cause);
         effects.clear();
@@ -378,6 +383,11 @@ fn run(keys: &mut Keyspace<'_>, args: &[&[u8]]) -> Reply {
         return error;
     }
     keys.run(spec, args)
+}
+
+/// Whether an element goes from one end of a list to an end of the same.
+fn moves_within(args: &[Bytes]) -> bool {
+    matches!(&args[0][..], b"LMOVE" | b"RPOPLPUSH") && args[1] == args[2]
 }
 
 fn is_conditional(args: &[Bytes]) -> bool {

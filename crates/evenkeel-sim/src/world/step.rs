@@ -35,6 +35,8 @@ const TICKS_MAX: u32 = 100;
 pub(super) struct Cause<'a> {
     pub(super) ticket: Option<u64>,
     pub(super) asked: Asked<'a>,
+    /// Whether it was for anti-entropy or a snapshot, which bring cells one by one.
+    pub(super) repair: bool,
 }
 
 /// What may be minted in a call.
@@ -112,6 +114,8 @@ impl World {
         if let Input::Frame { frame, .. } = &input {
             self.trace.fold_bytes(frame);
         }
+        let repair = matches!(&input, Input::Frame { frame, .. }
+            if matches!(frame.get(1), Some(&(SYNC_ANSWER | SNAPSHOT_CHUNK))));
         let heard = match &input {
             Input::Frame { frame, .. } if self.plan.commands.is_some() => Some(frame.clone()),
             _ => None,
@@ -130,6 +134,7 @@ impl World {
         let cause = Cause {
             ticket,
             asked: Asked::Writes(&writes),
+            repair,
         };
         let verdict = self.carry_out(at, &mut effects, cause);
         effects.clear();
@@ -178,6 +183,9 @@ impl World {
                         results.batches += 1;
                     }
                     let events = self.checker.events_of(&dots)?;
+                    let recorded = (&events[..], cause.repair);
+                    self.checker
+                        .check_batches(at, recorded, &mut self.coverage)?;
                     results.logged.extend_from_slice(&events);
                     let bytes = record;
                     self.nodes[at].disk.append(Record {
@@ -211,7 +219,7 @@ impl World {
         &mut self,
         at: usize,
         results: Results,
-        Cause { ticket, asked }: Cause<'_>,
+        Cause { ticket, asked, .. }: Cause<'_>,
     ) -> Verdict {
         let writes = match asked {
             Asked::Writes(writes) => writes,
@@ -265,7 +273,7 @@ impl World {
         &mut self,
         at: usize,
         record: &Bytes,
-        Cause { ticket, asked }: Cause<'_>,
+        Cause { ticket, asked, .. }: Cause<'_>,
     ) -> Verdict<bool> {
         let writes = match asked {
             Asked::Nothing | Asked::Writes([]) => return Ok(false),

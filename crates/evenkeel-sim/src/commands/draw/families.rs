@@ -22,6 +22,19 @@ impl Drawer<'_> {
         if self.plan.fractions && self.rng.chance(100) {
             return self.fraction();
         }
+        self.word()
+    }
+
+    /// What goes into a text that is there. No digits where fractions are added: the sums of what came of that would not
+    /// be exact any more, and the model adds with fewer bits than Redis.
+    fn part(&mut self) -> Bytes {
+        if self.plan.fractions {
+            return self.word();
+        }
+        self.value()
+    }
+
+    fn word(&mut self) -> Bytes {
         self.serial += 1;
         format!("v{}", self.serial).into_bytes()
     }
@@ -70,8 +83,12 @@ impl Drawer<'_> {
                 let ms = self.lifetime_ms().to_string();
                 request(&[b"PSETEX", &key, ms.as_bytes(), &value])
             }
-            60..=69 => request(&[b"APPEND", &key, &value]),
+            60..=69 => {
+                let part = self.part();
+                request(&[b"APPEND", &key, &part])
+            }
             70..=74 => {
+                let value = self.part();
                 let offset = self.rng.below(6).to_string();
                 request(&[b"SETRANGE", &key, offset.as_bytes(), &value])
             }
@@ -210,7 +227,14 @@ impl Drawer<'_> {
                 request(&[b"LSET", &key, index.as_bytes(), &element])
             }
             _ => {
-                let other = self.other_key(&key, Family::List);
+                let other = if self.rng.chance(500) {
+                    key.clone()
+                } else {
+                    self.other_key(&key, Family::List)
+                };
+                if self.rng.chance(200) {
+                    return request(&[b"RPOPLPUSH", &key, &other]);
+                }
                 let (from, to) = (
                     self.rng.pick(&["LEFT", "RIGHT"]),
                     self.rng.pick(&["LEFT", "RIGHT"]),
