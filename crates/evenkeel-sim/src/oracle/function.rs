@@ -19,6 +19,9 @@ pub(crate) struct ChainView {
     pub(crate) value: Amount,
     /// The newest increment.
     pub(crate) top: EventNo,
+    /// Up to which number increments were taken away. Two chains may show the same and differ here: what was taken
+    /// away added up to nothing.
+    seen: u64,
 }
 
 /// What a reader of a cell must see.
@@ -132,6 +135,7 @@ impl Evaluator {
             birth: chain.birth,
             value,
             top: top.event,
+            seen,
         });
     }
 }
