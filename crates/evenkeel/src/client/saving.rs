@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_core::command::{lookup, memory};
+use evenkeel_core::command::memory;
 use evenkeel_resp::Reply;
 
 use super::info::resident_bytes;
-use super::run::{Args, Outcome, run_rounds};
+use super::run::{Args, Outcome, rounds_apart};
 use super::server::{keys_here, ok, text};
 use super::session::Session;
 
@@ -59,10 +59,7 @@ pub(super) fn run_memory(session: &mut Session, args: Args<'_>) -> Outcome {
     if args.len() == 2 && args[1].eq_ignore_ascii_case(b"STATS") {
         return Outcome::Now(stats(session));
     }
-    match lookup(b"memory") {
-        Some(spec) => run_rounds(session, spec, args, memory),
-        None => Outcome::Now(Reply::error("ERR MEMORY is not in the table")),
-    }
+    rounds_apart(session, args, memory)
 }
 
 fn stats(session: &Session) -> Reply {

@@ -167,6 +167,26 @@ fn monitor_shows_what_others_run_without_their_secrets() {
 }
 
 #[test]
+fn memory_is_told_of_a_key_wherever_it_lives() {
+    let cluster = Cluster::start(4, &[]);
+    let mut client = cluster.client(0);
+    for number in 0..20 {
+        let key = format!("k{number}");
+        client.run(&format!("SET {key} 0123456789"));
+        let used: u64 = client.run(&format!("MEMORY USAGE {key}")).parse().unwrap();
+        assert!((10..1000).contains(&used), "{key} takes {used}");
+    }
+    assert_eq!(client.run("MEMORY USAGE none"), "(nil)");
+    assert_eq!(
+        client.run("MEMORY USAGE k1 SAMPLES x"),
+        "-ERR value is not an integer or out of range"
+    );
+    client.run("MULTI");
+    client.run("MEMORY USAGE none");
+    assert_eq!(client.run("EXEC"), "[(nil)]");
+}
+
+#[test]
 fn shutdown_ends_the_node_cleanly() {
     let mut cluster = Cluster::start(1, &[]);
     cluster.run(0, "SET k v");

@@ -8,7 +8,7 @@ mod several;
 pub(crate) use inner::{run_here, run_parts_here};
 pub(super) use place::{Access, Caller, End, Piece, Route};
 pub(super) use scan::{forward_read, on_partition};
-pub(super) use several::{call_for, only_partition, rounds, rounds_for};
+pub(super) use several::{call_for, only_partition, rounds, rounds_apart, rounds_for};
 
 use std::sync::Arc;
 
@@ -19,7 +19,6 @@ use evenkeel_core::command::{
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::Reply;
 
-pub(super) use self::several::rounds as run_rounds;
 use self::several::{on_each_key, on_every_partition, whole};
 use super::block::{self, Blocked};
 use super::session::Session;

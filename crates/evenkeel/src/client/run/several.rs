@@ -188,9 +188,7 @@ pub(in crate::client) fn rounds(
     step: Step,
 ) -> Outcome {
     let Some(partition) = only_partition(spec, args) else {
-        let caller = session.caller.clone();
-        let args = owned(args);
-        return ready(async move { in_rounds(&caller, &args, step).await });
+        return rounds_apart(session, args, step);
     };
     let route = session.caller.route(spec, args);
     if session.caller.is_here(partition, route) {
@@ -205,6 +203,13 @@ pub(in crate::client) fn rounds(
     Outcome::Later(Box::pin(async move {
         whole(&caller, partition, (route, access), args).await
     }))
+}
+
+/// Runs a command in rounds, each call where its key lives.
+pub(in crate::client) fn rounds_apart(session: &Session, args: Args<'_>, step: Step) -> Outcome {
+    let caller = session.caller.clone();
+    let args = owned(args);
+    ready(async move { in_rounds(&caller, &args, step).await })
 }
 
 /// Runs a command in rounds beside its session.
