@@ -1,8 +1,11 @@
 //! COMMAND: the table, as tools and client libraries ask for it.
 
+mod key_specs;
+
 use evenkeel_core::command::{Flag, Spec, check_arity, glob_match, keys_of, listed};
 use evenkeel_resp::Reply;
 
+use self::key_specs::{flags_of_key, key_specs, told};
 use super::run::Args;
 use super::server::{help, number, text, unknown_subcommand};
 
@@ -41,9 +44,10 @@ pub(super) fn run(args: Args<'_>) -> Reply {
             Reply::Array(found.collect())
         }
         (Some(b"docs"), names) => docs(names),
-        (Some(b"getkeys"), [_, ..]) => get_keys(rest, |_, key| Reply::bulk(key.to_vec())),
-        (Some(b"getkeysandflags"), [_, ..]) => get_keys(rest, |spec, key| {
-            let flags = access(spec).iter().map(|flag| Reply::simple(*flag));
+        (Some(b"getkeys"), [_, _, ..]) => get_keys(rest, |_, _, key| Reply::bulk(key.to_vec())),
+        (Some(b"getkeysandflags"), [_, _, ..]) => get_keys(rest, |spec, nth, key| {
+            let flags = flags_of_key(spec, rest, nth);
+            let flags = flags.iter().map(|flag| Reply::simple(*flag));
             Reply::Array(vec![Reply::bulk(key.to_vec()), Reply::Set(flags.collect())])
         }),
         (Some(b"help"), []) => help("COMMAND", HELP),
@@ -114,6 +118,7 @@ fn lookup(name: &[u8]) -> Option<&'static Spec> {
 
 fn info(named: Named) -> Reply {
     let spec = named.spec;
+    let keys = told(spec, named.sub);
     let flags = spec.flags.iter().map(|flag| Reply::simple(flag.name()));
     let categories = spec
         .all_categories()
@@ -122,66 +127,14 @@ fn info(named: Named) -> Reply {
         text(named.name()),
         number(named.arity()),
         Reply::Set(flags.collect()),
-        number(spec.keys.first),
-        number(spec.keys.last),
-        number(spec.keys.step),
+        number(keys.first),
+        number(keys.last),
+        number(keys.step),
         Reply::Set(categories.collect()),
         Reply::Array(Vec::new()),
-        key_specs(spec),
+        key_specs(spec, named.sub),
         Reply::Array(named.subcommands().map(info).collect()),
     ])
-}
-
-/// Where the keys are, in the words of Redis 7.
-fn key_specs(spec: &Spec) -> Reply {
-    if spec.keys.first == 0 {
-        return Reply::Array(Vec::new());
-    }
-    let first = i64::try_from(spec.keys.first).unwrap_or(0);
-    let last = i64::try_from(spec.keys.last).unwrap_or(0);
-    let relative = if last >= 0 { last - first } else { last };
-    let place = |kind: &str, fields: Vec<(Reply, Reply)>| {
-        Reply::Map(vec![
-            (text("type"), text(kind)),
-            (text("spec"), Reply::Map(fields)),
-        ])
-    };
-    let flags = access(spec).iter().map(|flag| Reply::simple(*flag));
-    Reply::Array(vec![Reply::Map(vec![
-        (text("flags"), Reply::Set(flags.collect())),
-        (
-            text("begin_search"),
-            place("index", vec![(text("index"), Reply::Integer(first))]),
-        ),
-        (
-            text("find_keys"),
-            place(
-                "range",
-                vec![
-                    (text("lastkey"), Reply::Integer(relative)),
-                    (text("keystep"), number(spec.keys.step)),
-                    (text("limit"), Reply::Integer(0)),
-                ],
-            ),
-        ),
-    ])])
-}
-
-/// What a command does to its keys, in the words of Redis 7.
-fn access(spec: &Spec) -> &'static [&'static str] {
-    match spec.name {
-        _ if !spec.is(Flag::Write) => &["RO", "access"],
-        "set" | "mset" | "setex" | "psetex" => &["OW", "update"],
-        "setnx" | "msetnx" => &["OW", "insert"],
-        "del" | "unlink" => &["RM", "delete"],
-        "lpop" | "rpop" | "spop" | "zpopmin" | "zpopmax" | "getdel" => &["RW", "access", "delete"],
-        "srem" | "hdel" | "zrem" | "lrem" | "ltrim" => &["RW", "delete"],
-        "sadd" | "lpush" | "rpush" => &["RW", "insert"],
-        "incr" | "decr" | "incrby" | "decrby" | "getset" | "hincrby" | "zincrby" => {
-            &["RW", "access", "update"]
-        }
-        _ => &["RW", "update"],
-    }
 }
 
 /// `LIST [FILTERBY (MODULE name | ACLCAT category | PATTERN pattern)]`.
@@ -243,7 +196,7 @@ fn doc(named: Named) -> Reply {
     Reply::Map(fields)
 }
 
-fn get_keys(command: Args<'_>, show: fn(&Spec, &[u8]) -> Reply) -> Reply {
+fn get_keys(command: Args<'_>, show: impl Fn(&Spec, usize, &[u8]) -> Reply) -> Reply {
     let Some(spec) = command.first().and_then(|name| lookup(name)) else {
         return Reply::error("ERR Invalid command specified");
     };
@@ -252,8 +205,9 @@ fn get_keys(command: Args<'_>, show: fn(&Spec, &[u8]) -> Reply) -> Reply {
     }
     match keys_of(spec, command) {
         Ok(keys) if !keys.is_empty() => {
-            let keys = keys.iter().map(|at| show(spec, command[*at]));
-            Reply::Array(keys.collect())
+            let keys = keys.iter().enumerate();
+            let shown = keys.map(|(nth, at)| show(spec, nth, command[*at]));
+            Reply::Array(shown.collect())
         }
         Ok(_) => Reply::error("ERR The command has no key arguments"),
         Err(reply) => reply,

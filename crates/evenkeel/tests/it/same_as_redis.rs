@@ -3,9 +3,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use evenkeel_resp::Reply;
 use tempfile::TempDir;
 
-use crate::client::Client;
+use crate::client::{Client, show};
 use crate::node::Plan;
 use crate::support::{eventually, free_port, long, skip};
 
@@ -270,9 +271,8 @@ impl Drop for Redis {
     }
 }
 
-#[test]
-fn sorted_sets_and_places_answer_as_redis_does() {
-    let dir = TempDir::new().unwrap();
+/// Starts a Redis 7.0; none where there is none.
+fn start_redis(dir: &TempDir) -> Option<(Redis, Client)> {
     let port = free_port();
     let started = Command::new("redis-server")
         .args([
@@ -287,25 +287,144 @@ fn sorted_sets_and_places_answer_as_redis_does() {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    let Ok(started) = started else {
-        return skip(
-            "sorted_sets_and_places_answer_as_redis_does",
-            "redis-server is not installed",
-        );
-    };
-    let _redis = Redis(started);
-    let node = Plan::new("A", dir.path()).start();
+    let redis = Redis(started.ok()?);
     let address = format!("127.0.0.1:{port}");
-    let mut theirs = eventually(Duration::from_secs(20), "Redis listens", || {
+    let mut client = eventually(Duration::from_secs(20), "Redis listens", || {
         Client::try_new(&address).ok()
     });
+    let is_known = client.run("INFO server").contains("redis_version:7.0.");
+    is_known.then_some((redis, client))
+}
+
+/// Refused by name here, so of no form.
+const REFUSED: [&str; 10] = [
+    "failover",
+    "migrate",
+    "module",
+    "move",
+    "psync",
+    "replconf",
+    "replicaof",
+    "slaveof",
+    "swapdb",
+    "sync",
+];
+
+#[test]
+fn commands_tell_where_their_keys_are_and_what_becomes_of_them_as_redis_does() {
+    let dir = TempDir::new().unwrap();
+    let Some((_redis, mut theirs)) = start_redis(&dir) else {
+        return skip(
+            "commands_tell_where_their_keys_are_and_what_becomes_of_them_as_redis_does",
+            "there is no redis-server 7.0",
+        );
+    };
+    let node = Plan::new("A", dir.path()).start();
     let mut ours = node.client();
-    if !theirs.run("INFO server").contains("redis_version:7.0.") {
+    let Reply::Array(names) = ours.raw(&["COMMAND", "LIST"]) else {
+        panic!("no list");
+    };
+    let mut compared = 0;
+    for name in names.iter().map(show) {
+        if name.contains('|') && !name.starts_with("object") && !name.starts_with("memory") {
+            continue;
+        }
+        let (theirs, ours) = (keys_told(&mut theirs, &name), keys_told(&mut ours, &name));
+        if theirs.is_some() && !REFUSED.contains(&&name[..]) {
+            assert_eq!(ours, theirs, "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 200, "only {compared} were compared");
+    for request in [
+        "SET k v",
+        "SET k v GET",
+        "LMOVE a b LEFT RIGHT",
+        "BITFIELD k GET u4 0",
+        "BITFIELD k SET u4 0 1",
+        "ZUNIONSTORE d 2 a b WEIGHTS 1 2",
+        "MSET a 1 b 2",
+        "SORT l STORE d",
+        "COPY a b",
+        "XYZ",
+        "SET k",
+        "PING",
+        "BITOP AND d a b",
+        "GEORADIUS g 1 2 3 m STORE d",
+        "ZINTERCARD 2 a b",
+        "BLPOP a b 0",
+        "MEMORY USAGE k",
+    ] {
+        for sub in ["GETKEYS", "GETKEYSANDFLAGS"] {
+            let request = format!("COMMAND {sub} {request}");
+            assert_eq!(
+                sorted_flags(&ours.raw(&words(&request))),
+                sorted_flags(&theirs.raw(&words(&request))),
+                "{request}"
+            );
+        }
+    }
+}
+
+fn words(request: &str) -> Vec<&str> {
+    request.split(' ').collect()
+}
+
+/// Where the keys of a command are and their flags, as COMMAND INFO tells; none of a command that is not known.
+fn keys_told(client: &mut Client, name: &str) -> Option<Vec<String>> {
+    let Reply::Array(infos) = client.raw(&["COMMAND", "INFO", name]) else {
+        panic!("no info of {name}");
+    };
+    let Reply::Array(info) = &infos[0] else {
+        return None;
+    };
+    let places = info[3..6].iter().map(show);
+    Some(places.chain([sorted_flags(&info[8])]).collect())
+}
+
+/// A reply in one line, but for notes to people and for the order of flags, which are a set.
+fn sorted_flags(reply: &Reply) -> String {
+    match reply {
+        Reply::Array(items) => {
+            let mut items: Vec<String> = items.iter().map(sorted_flags).collect();
+            if items.first().is_some_and(|name| name == "notes") {
+                items.drain(..2);
+            }
+            if items.iter().all(|item| {
+                [
+                    "RO",
+                    "RW",
+                    "OW",
+                    "RM",
+                    "access",
+                    "update",
+                    "insert",
+                    "delete",
+                    "not_key",
+                    "incomplete",
+                    "variable_flags",
+                ]
+                .contains(&&item[..])
+            }) {
+                items.sort();
+            }
+            format!("[{}]", items.join(" "))
+        }
+        other => show(other),
+    }
+}
+
+#[test]
+fn sorted_sets_and_places_answer_as_redis_does() {
+    let dir = TempDir::new().unwrap();
+    let Some((_redis, mut theirs)) = start_redis(&dir) else {
         return skip(
             "sorted_sets_and_places_answer_as_redis_does",
-            "redis-server is not a 7.0",
+            "there is no redis-server 7.0",
         );
-    }
+    };
+    let node = Plan::new("A", dir.path()).start();
+    let mut ours = node.client();
     let commands = if long() { 100_000 } else { 4_000 };
     let mut dice = Dice(0x5eed);
     for protocol in ["2", "3"] {
