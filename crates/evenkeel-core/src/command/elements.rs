@@ -99,7 +99,10 @@ pub(super) fn scan_elements(
         request.count.max(held.div_ceil(PAGES_MAX))
     };
     let fields = || view.cells(kind).map(|(field, _)| (place(field), field));
-    let (fields, next) = page(fields, cursor, wanted);
+    let (mut fields, next) = page(fields, cursor, wanted);
+    if kind == Kind::SortedSet && held <= WHOLE_MAX {
+        rank(view, &mut fields);
+    }
     let mut found = Vec::new();
     for field in fields {
         let passes = |pattern| glob_match(pattern, field);
@@ -111,6 +114,15 @@ pub(super) fn scan_elements(
         }
     }
     Ok(answer(next.unwrap_or(0), found))
+}
+
+/// Brings members into the order of their scores, in which Redis keeps a sorted set of this size.
+fn rank(view: View<'_>, members: &mut [&[u8]]) {
+    members.sort_by_cached_key(|member| {
+        let cell = view.cell(Kind::SortedSet, member);
+        let score = cell.and_then(|cell| Score::of(&cell.to_cell(), view.judged_at()));
+        (score, *member)
+    });
 }
 
 fn answer(next: u64, found: Vec<Reply>) -> Reply {

@@ -312,6 +312,14 @@ fn a_scan_gives_every_member_with_its_score() {
 }
 
 #[test]
+fn a_scan_gives_a_small_sorted_set_in_the_order_of_its_scores() {
+    let mut node = Node::alone();
+    node.run("ZADD z 3 c 1 two 1 one 2 b -1 z");
+    let ranked = "['0' ['z' '-1' 'one' '1' 'two' '1' 'b' '2' 'c' '3']]";
+    node.check(&[("ZSCAN z 0", ranked), ("ZSCAN z 0 COUNT 1", ranked)]);
+}
+
+#[test]
 fn sorted_sets_and_sets_are_combined_with_weights() {
     let mut node = Node::alone();
     node.run("ZADD x 1 a 2 b 3 c");
