@@ -241,6 +241,12 @@ impl Partition {
         self.next
     }
 
+    /// How many events of this replica's present incarnation there are.
+    #[must_use]
+    pub const fn minted(&self) -> u64 {
+        self.next - 1
+    }
+
     /// The rules that are broken; none in a product build.
     pub(crate) const fn switches(&self) -> crate::bug::Switches {
         self.settings.switches

@@ -167,6 +167,44 @@ fn monitor_shows_what_others_run_without_their_secrets() {
 }
 
 #[test]
+fn changes_since_the_start_are_counted_by_what_has_changed() {
+    let cluster = Cluster::start(1, &[]);
+    let mut client = cluster.client(0);
+    let mut changes = |command: &str| {
+        client.run(command);
+        let info = client.run("INFO persistence");
+        let field = "rdb_changes_since_last_save:";
+        let count = info.lines().find_map(|line| line.strip_prefix(field));
+        count.unwrap().trim().parse::<u64>().unwrap()
+    };
+    let start = changes("PING");
+    for (command, more) in [
+        ("SETBIT k 0 1", 1),
+        ("SETBIT k 0 1", 1),
+        ("SADD s a b c", 4),
+        ("SET t v", 5),
+        ("GET t", 5),
+    ] {
+        assert_eq!(changes(command) - start, more, "after {command}");
+    }
+}
+
+#[test]
+fn keyspace_notifications_are_refused_and_not_silently_left_out() {
+    let cluster = Cluster::start(1, &[]);
+    let mut client = cluster.client(0);
+    let refusal = client.run("CONFIG SET notify-keyspace-events KEA");
+    assert!(
+        refusal.contains("keyspace notifications are not available"),
+        "{refusal}"
+    );
+    assert_eq!(
+        client.raw(&["CONFIG", "SET", "notify-keyspace-events", ""]),
+        evenkeel_resp::Reply::simple("OK")
+    );
+}
+
+#[test]
 fn memory_is_told_of_a_key_wherever_it_lives() {
     let cluster = Cluster::start(4, &[]);
     let mut client = cluster.client(0);

@@ -160,6 +160,12 @@ fn checked(session: &Session, name: &str, given: &str) -> Result<String, String>
         "requirepass" if !given.is_empty() => {
             return Err("users and passwords are not available in this version".to_owned());
         }
+        "notify-keyspace-events" if !given.is_empty() => {
+            return Err(
+                "keyspace notifications are not available in this version ; publish what changes with PUBLISH"
+                    .to_owned(),
+            );
+        }
         "client-output-buffer-limit" => return output_limits(given).map(|_| given.to_owned()),
         _ => {}
     }
