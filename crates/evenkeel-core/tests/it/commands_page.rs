@@ -48,7 +48,9 @@ Redis 7.0.15.
 - **Home**: whether it decides by what it reads and so runs at the home of the key's partition, always or with some options.
 - **Several partitions**: a command is atomic within one partition (a block of 64 slots; keys with the same `{tag}` share
   one). *One key*: it never leaves one. *Key by key*: each key alone, in order, one reply. *In rounds*: it reads, then
-  writes, not atomic over several partitions.
+  writes, not atomic over several partitions. *Waits*: it tries its keys in order, and while none has anything it waits
+  at the client's node and then tries those that have. What it takes, it takes atomically within the key's partition;
+  moving it to a key of another partition is a second step. Inside MULTI it does not wait.
 ";
 
 fn page() -> String {
@@ -148,7 +150,8 @@ const fn reach(spec: &Spec) -> &'static str {
         Run::OnEveryPartition { .. } | Run::Scan => "partition by partition",
         Run::Shell if spec.keys.first == KeySpec::NONE.first => "",
         Run::Shell => "one key",
-        _ => "in rounds",
+        Run::Blocking(_) => "waits",
+        Run::Rounds(_) => "in rounds",
     }
 }
 
