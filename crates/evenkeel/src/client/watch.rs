@@ -55,6 +55,10 @@ pub(super) fn run_watched(
     if let Some(running) = session.running {
         if running.began {
             ran(session, args, running, took);
+            // A transaction that waits is shown behind what is still to run in it.
+            if !matches!(outcome, Outcome::Exec(_)) {
+                show(session, running.id.spec(), args);
+            }
         } else if let (Outcome::Now(Reply::Error(_)), Some(shard)) = (&outcome, &session.shard) {
             shard.rejected(running.counted);
         }
@@ -85,8 +89,14 @@ pub(super) fn note_queued(session: &Session, args: Args<'_>, reply: &Reply) {
             session.node.front.stats.error(text.as_bytes());
         }
     }
-    if session.node.front.monitors.is_watched() && !is_for_operators(id.spec()) {
-        session.node.front.monitors.tell(session, &redacted(args));
+    show(session, id.spec(), args);
+}
+
+/// Shows a command to those who watch.
+pub(super) fn show(session: &Session, spec: &Spec, args: Args<'_>) {
+    let monitors = &session.node.front.monitors;
+    if monitors.is_watched() && !is_for_operators(spec) {
+        monitors.tell(session, &redacted(args));
     }
 }
 
@@ -107,9 +117,6 @@ fn ran(session: &mut Session, args: Args<'_>, running: Running, took: Duration) 
         shard.ran(running.counted, took, tracked);
     }
     let spec = running.id.spec();
-    if front.monitors.is_watched() && !is_for_operators(spec) {
-        front.monitors.tell(session, &redacted(args));
-    }
     if slowlog::is_slow(session, took) && spec.name != "exec" {
         session.slow = Some(Entry::new(session, &redacted(args), took));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, show};
 use crate::cluster::Cluster;
 use crate::support::eventually;
 
@@ -63,13 +63,7 @@ fn a_pause_holds_writes_back_and_reads_not() {
     });
     assert_eq!(reader.run("GET k"), "(nil)");
     assert_eq!(operator.run("CLIENT UNPAUSE"), "OK");
-    assert_eq!(
-        writer
-            .receive()
-            .map(|reply| crate::client::show(&reply))
-            .unwrap(),
-        "OK"
-    );
+    assert_eq!(writer.receive().map(|reply| show(&reply)).unwrap(), "OK");
     assert_eq!(reader.run("GET k"), "v");
 }
 
@@ -97,10 +91,7 @@ fn what_config_sets_is_of_one_node_and_takes_effect() {
     assert_eq!(client.run("CONFIG GET maxmemory"), "[maxmemory 0]");
     assert_eq!(client.run("CONFIG SET maxclients 1"), "OK");
     let mut refused = cluster.client(0);
-    let refusal = refused
-        .receive()
-        .map(|reply| crate::client::show(&reply))
-        .unwrap();
+    let refusal = refused.receive().map(|reply| show(&reply)).unwrap();
     assert_eq!(refusal, "-ERR max number of clients reached");
 }
 
@@ -114,10 +105,7 @@ fn an_idle_client_is_closed_and_a_subscriber_is_not() {
     assert_eq!(idle.run("CONFIG SET timeout 1"), "OK");
     assert!(idle.is_closed());
     assert_eq!(cluster.run(0, "PUBLISH news x"), "1");
-    assert_eq!(
-        crate::client::show(&listener.receive().unwrap()),
-        "[message news x]"
-    );
+    assert_eq!(show(&listener.receive().unwrap()), "[message news x]");
 }
 
 #[test]
@@ -160,7 +148,7 @@ fn monitor_shows_what_others_run_without_their_secrets() {
     client.run("AUTH user secret");
     client.run("CONFIG GET port");
     client.run("GET k");
-    let mut next = || crate::client::show(&monitor.receive().unwrap());
+    let mut next = || show(&monitor.receive().unwrap());
     assert!(next().ends_with("] \"SET\" \"k\" \"v\""));
     assert!(next().ends_with("] \"AUTH\" \"(redacted)\" \"(redacted)\""));
     assert!(next().ends_with("] \"GET\" \"k\""));
@@ -222,6 +210,24 @@ fn memory_is_told_of_a_key_wherever_it_lives() {
     client.run("MULTI");
     client.run("MEMORY USAGE none");
     assert_eq!(client.run("EXEC"), "[(nil)]");
+}
+
+#[test]
+fn monitor_shows_exec_behind_what_runs_in_it_wherever_it_runs() {
+    let cluster = Cluster::start(3, &[]);
+    let mut monitor = cluster.client(0);
+    assert_eq!(monitor.run("MONITOR"), "OK");
+    let mut client = cluster.client(0);
+    // Keys of several partitions, so of several homes.
+    for key in ["a", "b", "c", "d"] {
+        client.run("MULTI");
+        client.run(&format!("SET {key} v"));
+        client.run("exec");
+        for end in ["\"MULTI\"", &format!("\"SET\" \"{key}\" \"v\""), "\"exec\""] {
+            let line = show(&monitor.receive().unwrap());
+            assert!(line.ends_with(end), "{end} is not at the end of {line}");
+        }
+    }
 }
 
 #[test]

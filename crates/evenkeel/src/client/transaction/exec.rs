@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use evenkeel_core::command::Run;
+use evenkeel_core::command::{Run, lookup};
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::{Reply, ReplyDecoder, ReplyLimits};
 
@@ -20,7 +20,7 @@ use crate::client::run::{
     Access, Args, Caller, End, Later, Outcome, Piece, Route, only_partition, partition_of,
 };
 use crate::client::session::Session;
-use crate::client::watch::{note_queued, run_watched};
+use crate::client::watch::{note_queued, run_watched, show};
 use crate::node::Part;
 
 /// A transaction that is run.
@@ -32,6 +32,8 @@ pub(in crate::client) struct Exec {
     replies: Vec<Option<Reply>>,
     /// A command at the client's node that has begun and waits.
     waiting: Option<(usize, Later)>,
+    /// EXEC as the client wrote it.
+    name: Bytes,
 }
 
 #[derive(Default)]
@@ -46,7 +48,12 @@ struct Unit {
 }
 
 impl Exec {
-    pub(super) fn new(caller: &Caller, queue: Vec<Queued>, watched: Vec<(Bytes, u128)>) -> Self {
+    pub(super) fn new(
+        caller: &Caller,
+        name: Bytes,
+        queue: Vec<Queued>,
+        watched: Vec<(Bytes, u128)>,
+    ) -> Self {
         let mut units = Vec::new();
         for (at, queued) in queue.iter().enumerate() {
             let args = queued.borrowed();
@@ -61,6 +68,7 @@ impl Exec {
             units,
             watched_elsewhere: Vec::new(),
             waiting: None,
+            name,
         };
         exec.place_watched(caller, watched);
         exec
@@ -108,6 +116,14 @@ impl Exec {
 
     /// Runs it, or what of it [`Self::run_now`] has left.
     pub(in crate::client) async fn run(&mut self, session: &mut Session) -> Reply {
+        let reply = self.run_in_order(session).await;
+        if let Some(spec) = lookup(&self.name) {
+            show(session, spec, &[&self.name]);
+        }
+        reply
+    }
+
+    async fn run_in_order(&mut self, session: &mut Session) -> Reply {
         match self.has_changed(&session.caller).await {
             Ok(false) => {}
             Ok(true) => return Reply::NullArray,

@@ -171,12 +171,12 @@ pub(super) fn run(session: &mut Session, name: &str, args: Args<'_>) -> Outcome 
             transaction.unwatch();
             ok()
         }
-        _ => return exec(session),
+        _ => return exec(session, args[0]),
     };
     Outcome::Now(reply)
 }
 
-fn exec(session: &mut Session) -> Outcome {
+fn exec(session: &mut Session, name: &[u8]) -> Outcome {
     let Some(open) = session.transaction.open.take() else {
         return Outcome::Now(Reply::error("ERR EXEC without MULTI"));
     };
@@ -187,7 +187,12 @@ fn exec(session: &mut Session) -> Outcome {
         ));
     }
     let watched = watched.take().0;
-    let mut exec = Exec::new(&session.caller, open.queue, watched);
+    let mut exec = Exec::new(
+        &session.caller,
+        Bytes::copy_from_slice(name),
+        open.queue,
+        watched,
+    );
     let running = session.running;
     let done = exec.run_now(session);
     // It is EXEC that runs, whatever ran in it.
