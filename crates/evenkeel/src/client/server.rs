@@ -132,9 +132,9 @@ fn select(index: &[u8]) -> Reply {
     {
         Some(0) => ok(),
         Some(_) => Reply::error(
-            "UNSUPPORTED SELECT of a database above 0 ; use key prefixes, or one cluster per data set",
+            "UNSUPPORTED SELECT, DB index is out of range: there is one database, 0 ; use key prefixes, or one cluster per data set",
         ),
-        None => Reply::error("ERR invalid DB index"),
+        None => Reply::error("ERR value is not an integer or out of range"),
     }
 }
 

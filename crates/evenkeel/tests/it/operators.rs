@@ -231,6 +231,22 @@ fn monitor_shows_exec_behind_what_runs_in_it_wherever_it_runs() {
 }
 
 #[test]
+fn a_database_above_0_is_refused() {
+    let cluster = Cluster::start(1, &[]);
+    let mut client = cluster.client(0);
+    assert_eq!(client.run("SELECT 0"), "OK");
+    let refusal = client.run("SELECT 1");
+    assert!(
+        refusal.starts_with("-UNSUPPORTED SELECT, DB index is out of range"),
+        "{refusal}"
+    );
+    assert_eq!(
+        client.run("SELECT x"),
+        "-ERR value is not an integer or out of range"
+    );
+}
+
+#[test]
 fn shutdown_ends_the_node_cleanly() {
     let mut cluster = Cluster::start(1, &[]);
     cluster.run(0, "SET k v");
