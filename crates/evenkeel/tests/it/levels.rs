@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::five::foreign_key;
-use crate::support::eventually;
+use crate::support::{eventually, say};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -98,6 +98,37 @@ fn a_quorum_read_finds_what_a_quorum_has_acknowledged() {
     is_unmet(&reader.run("GET string"), "1 of 2");
     assert_eq!(reader.run("EK.CONSISTENCY READ one"), "OK");
     assert_eq!(reader.run("GET string"), "39");
+}
+
+#[test]
+fn reads_of_one_member_are_stale_at_times_and_those_of_a_quorum_never() {
+    const WRITES: u32 = 30;
+    let cluster = Cluster::start(3, &[]);
+    let mut writer = cluster.client(0);
+    let mut readers: Vec<_> = (1..3).map(|node| cluster.client(node)).collect();
+    assert_eq!(writer.run("EK.CONSISTENCY WRITE quorum TIMEOUT 5000"), "OK");
+    for reader in &mut readers {
+        assert_eq!(reader.run("EK.CONSISTENCY TIMEOUT 5000"), "OK");
+    }
+    // What goes from A to C takes long: a quorum is A and B.
+    assert_eq!(cluster.run(0, "EK.FAULT DELAY C 200 300"), "OK");
+    let mut stale = [0, 0];
+    for n in 0..WRITES {
+        assert_eq!(writer.run(&format!("SET key {n}")), "OK");
+        for reader in &mut readers {
+            for (at, level) in ["one", "quorum"].into_iter().enumerate() {
+                assert_eq!(reader.run(&format!("EK.CONSISTENCY READ {level}")), "OK");
+                stale[at] += u32::from(reader.run("GET key") != n.to_string());
+            }
+        }
+    }
+    let reads = 2 * WRITES;
+    say(&format!(
+        "of {reads} reads behind an acknowledged write: {} stale of one member, {} of a quorum",
+        stale[0], stale[1]
+    ));
+    assert!(stale[0] > 0, "nothing was there to guard against");
+    assert_eq!(stale[1], 0);
 }
 
 #[test]
