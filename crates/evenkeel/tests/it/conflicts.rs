@@ -150,6 +150,130 @@ fn hashes_written_on_both_sides_of_a_cut_end_as_the_table_says() {
 }
 
 #[test]
+fn sorted_sets_and_lists_written_on_both_sides_of_a_cut_end_as_the_table_says() {
+    let cluster = Cluster::start(3, &[]);
+    for command in [
+        "ZADD z 1 scored 1 removed 100 counted 5 min",
+        "RPUSH list mid",
+        "RPUSH popped only",
+        "RPUSH cut a b c",
+    ] {
+        cluster.run(0, command);
+    }
+    cluster.await_converged();
+    apart(
+        &cluster,
+        &[
+            "ZADD z 2 scored",
+            "ZREM z removed",
+            "ZREM z counted",
+            "ZADD z 1 a",
+            "LPUSH list a1 a2",
+            "RPUSH list a3",
+            "LPOP popped",
+            "DEL cut",
+        ],
+        &[
+            "ZADD z 3 scored",
+            "ZADD z 7 removed",
+            "ZINCRBY z 5 counted",
+            "ZADD z 2 b",
+            "LPUSH list b1 b2",
+            "LINSERT list AFTER mid b3",
+            "LPOP popped",
+            "RPUSH cut d",
+        ],
+    );
+    agree(
+        &cluster,
+        &[
+            ("ZMSCORE z removed counted a b min", "[7 5 1 2 5]"),
+            ("ZCARD z", "6"),
+            ("ZRANGE z 0 0", "[a]"),
+            ("LLEN list", "7"),
+            ("EXISTS popped", "0"),
+            ("LRANGE cut 0 -1", "[d]"),
+        ],
+    );
+    let scored = cluster.run(0, "ZSCORE z scored");
+    assert!(scored == "2" || scored == "3", "{scored}");
+    let list = cluster.run(0, "LRANGE list 0 -1");
+    let fits = [
+        "[a2 a1 b2 b1 mid b3 a3]",
+        "[b2 b1 a2 a1 mid b3 a3]",
+        "[a2 a1 b2 b1 mid a3 b3]",
+        "[b2 b1 a2 a1 mid a3 b3]",
+    ];
+    assert!(
+        fits.contains(&&*list),
+        "one command's elements stay together: {list}"
+    );
+    agree(
+        &cluster,
+        &[("ZSCORE z scored", &scored), ("LRANGE list 0 -1", &list)],
+    );
+}
+
+#[test]
+fn sketches_types_deadlines_and_whole_deletes_on_both_sides_of_a_cut_end_as_the_table_says() {
+    let cluster = Cluster::start(3, &[]);
+    for command in [
+        "PFADD sketch x y",
+        "PFADD more 1 2 3",
+        "SET set 100",
+        "SET persisted v EX 1000",
+        "SADD big a b c",
+        "SET {t}a 0",
+    ] {
+        cluster.run(0, command);
+    }
+    cluster.await_converged();
+    apart(
+        &cluster,
+        &[
+            "PERSIST persisted",
+            "PFMERGE merged more",
+            "DEL flushed big",
+            "PFADD sketch a b c",
+            "SET set 10",
+            "INCRBYFLOAT float 0.5",
+            "SET {t}a 1",
+            "SET typed v",
+        ],
+        &[
+            "PFADD sketch d e f",
+            "PFMERGE merged sketch",
+            "PFADD flushed 4",
+            "INCRBY set 7",
+            "INCRBYFLOAT float 0.25",
+            "EXPIRE persisted 5000",
+            "SADD big d",
+            "MSET {t}b 2 {t}c 3",
+            "SADD typed m",
+        ],
+    );
+    agree(
+        &cluster,
+        &[
+            ("PFCOUNT sketch", "8"),
+            ("PFCOUNT merged", "8"),
+            ("PFCOUNT flushed", "1"),
+            ("TTL persisted", "-1"),
+            ("SMEMBERS big", "[d]"),
+            ("GET set", "17"),
+            ("GET float", "0.75"),
+            ("MGET {t}a {t}b {t}c", "[1 2 3]"),
+        ],
+    );
+    let kind = cluster.run(0, "TYPE typed");
+    assert!(kind == "string" || kind == "set", "{kind}");
+    agree(&cluster, &[("TYPE typed", &kind)]);
+    cluster.run(1, "DEL typed");
+    cluster.await_converged();
+    agree(&cluster, &[("EXISTS typed", "0")]);
+}
+
+#[test]
 fn a_value_that_lost_is_counted_and_can_be_looked_up_with_its_writer() {
     let cluster = Cluster::start(3, &[]);
     apart(
