@@ -53,6 +53,7 @@ marks! {
     EqualContexts = "equal contexts compared",
     JoinedReads = "read that joins replicas",
     TokenReads = "read after a token",
+    WentBack = "read without its token that went back",
     Behind = "read answered behind",
     Unmet = "write answered unmet",
     DurableAcks = "write acknowledged as durable elsewhere",

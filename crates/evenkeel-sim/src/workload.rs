@@ -103,6 +103,11 @@ impl Workload {
         self.tokens[session].join(dots);
     }
 
+    /// What a session has seen or written.
+    pub(crate) fn token(&self, session: usize) -> &Context {
+        &self.tokens[session]
+    }
+
     /// A session and how long it waits, for a command.
     pub(crate) fn session(&mut self) -> (usize, u64) {
         (

@@ -22,6 +22,8 @@ pub(crate) enum Ask {
         cell: CellNo,
         replicas: usize,
         after: EventSet,
+        /// All that its session had seen or written, whether it asked for it or not.
+        seen: EventSet,
     },
     Await {
         events: Vec<EventNo>,
@@ -156,6 +158,7 @@ impl Checker {
             cell: number,
             replicas,
             after,
+            seen,
         } = ask
         else {
             return Ok(());
@@ -174,6 +177,8 @@ impl Checker {
         }
         if *after != EventSet::default() {
             coverage.mark(Mark::TokenReads);
+        } else if !seen.is_subset(&events) {
+            coverage.mark(Mark::WentBack);
         }
         self.check_view(*number, &events, cell, "(2) read == F(its context)")
     }

@@ -506,12 +506,15 @@ impl World {
                 after,
             } => {
                 let known = self.checker.set_of(&after)?;
+                let seen = self.workload.token(operation.session);
+                let seen = self.checker.set_of(seen)?;
                 let id = self.checker.history.universe.id(cell).clone();
                 (
                     Ask::Read {
                         cell,
                         replicas,
                         after: known,
+                        seen,
                     },
                     Input::Read {
                         ticket,
