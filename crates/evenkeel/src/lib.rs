@@ -31,6 +31,7 @@ mod link;
 mod metrics;
 mod node;
 mod server;
+mod visibility;
 
 pub use config::{Config, Member};
 pub use embed::{Cluster, EmbedError, free_ports};

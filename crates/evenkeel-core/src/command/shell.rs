@@ -262,7 +262,11 @@ pub(super) const COMMANDS: &[Spec] = &[
         Run::Shell,
     )
     .in_group(Group::Evenkeel, &[])
-    .docs("0.1.0", "O(1)", "How far the replicas are apart"),
+    .docs(
+        "0.1.0",
+        "O(P) where P is the number of partitions, plus the events missing",
+        "What each node lacks of each other one: events, bytes, age, keys",
+    ),
     Spec::new(
         "ek.conflicts",
         -1,

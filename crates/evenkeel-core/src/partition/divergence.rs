@@ -56,22 +56,25 @@ pub fn held_by_some(contexts: &[&Context]) -> Context {
 }
 
 impl Partition {
+    /// The events of this replica that a member has not told to hold; none for who is no member.
+    #[must_use]
+    pub fn untold(&self, peer: NodeId) -> Context {
+        self.peers.get(peer).map_or_else(Context::default, |peer| {
+            self.replica.context().difference(&peer.applied)
+        })
+    }
+
     /// How many events of this replica a member lacks, by its last advert. A member never heard of lacks them all.
     #[must_use]
     pub fn lag(&self, peer: NodeId) -> u64 {
-        let missing = |applied| self.replica.context().difference(applied).count();
-        self.peers
-            .get(peer)
-            .map_or(0, |peer| missing(&peer.applied))
+        self.untold(peer).count()
     }
 
     /// How long this replica has held the oldest event that a member lacks, by its last advert; `None` when it lacks
     /// none.
     #[must_use]
     pub fn lag_age(&self, peer: NodeId, now: Now) -> Option<Duration> {
-        let peer = self.peers.get(peer)?;
-        let missing = self.replica.context().difference(&peer.applied);
-        let oldest = self.arrivals.oldest(&missing)?;
+        let oldest = self.arrivals.oldest(&self.untold(peer))?;
         Some(now.instant.since(oldest))
     }
 

@@ -41,6 +41,16 @@ pub(super) async fn status(State(admin): State<Admin>) -> Response {
             "name": node.topology.name(peer),
             "linked": node.is_linked(peer),
             "lacks_events": lag(node, peer),
+            "lacks_oldest_ms": node.lag_age(peer).map(|age| age.as_millis()),
+        })
+    });
+    let visible = node.visibility.figures().into_iter().map(|figures| {
+        json!({
+            "peer": figures.peer.map_or("*", |peer| node.topology.name(peer)),
+            "events": figures.events,
+            "p50": figures.p50_ms,
+            "p99": figures.p99_ms,
+            "max": figures.max_ms,
         })
     });
     let keys: usize = node
@@ -66,6 +76,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Response {
         "digest_mismatch_total": read(&metrics.digest_mismatch),
         "log_appended_bytes_total": read(&node.wal.appended_bytes),
         "peers": peers.collect::<Vec<_>>(),
+        "visible_ms": visible.collect::<Vec<_>>(),
     }))
 }
 
@@ -86,10 +97,28 @@ pub(super) async fn topology(State(admin): State<Admin>) -> Response {
     answer(&topology)
 }
 
-/// How far the nodes are apart; with `key`, in the partition of that key alone.
+/// How far the nodes are apart; with `key`, in the partition of that key alone; with `partitions=yes`, by partition too.
 pub(super) async fn divergence(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let query = query.as_deref();
     let mut args = words(&["EK.DIVERGENCE"]);
-    args.extend(parameter(query.as_deref(), "key"));
+    match (parameter(query, "key"), parameter(query, "partitions")) {
+        (None, None) => {}
+        (Some(key), None) => args.extend([Bytes::from_static(b"KEY"), key]),
+        (None, Some(yes)) if yes == "yes" => args.extend(words(&["PARTITIONS"])),
+        _ => {
+            return failure(
+                StatusCode::BAD_REQUEST,
+                "ERR what of it? ; write ?key=NAME or ?partitions=yes, not both",
+            );
+        }
+    }
+    of_reply(&admin.desk.run(args).await)
+}
+
+/// The keys that are not the same on every node.
+pub(super) async fn differing(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let mut args = words(&["EK.DIVERGENCE", "KEYS"]);
+    args.extend(parameter(query.as_deref(), "count"));
     of_reply(&admin.desk.run(args).await)
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use evenkeel_core::id::NodeId;
 
 use super::Admin;
 use crate::node::Node;
@@ -32,7 +33,7 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 /// Events that a peer lacks, by its last advert.
-pub(super) fn lag(node: &Node, peer: evenkeel_core::id::NodeId) -> u64 {
+pub(super) fn lag(node: &Node, peer: NodeId) -> u64 {
     node.held()
         .filter_map(|id| node.look(id, |partition| partition.lag(peer)))
         .sum()
@@ -44,65 +45,88 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     node.metrics.render(&mut out);
     gauge(
         &mut out,
-        "evenkeel_log_appended_bytes_total",
-        "counter",
-        "Bytes handed to the commit log.",
+        (
+            "evenkeel_log_appended_bytes_total",
+            "counter",
+            "Bytes handed to the commit log. High: clients write much, or many large values; the disk must keep up.",
+        ),
         &[(
             String::new(),
             node.wal.appended_bytes.load(Ordering::Relaxed),
         )],
     );
-    let peers: Vec<_> = node
-        .topology
-        .others()
-        .map(|peer| (peer, format!("{{peer=\"{}\"}}", node.topology.name(peer))))
-        .collect();
-    let each = |value: &dyn Fn(evenkeel_core::id::NodeId) -> u64| -> Vec<(String, u64)> {
-        peers
-            .iter()
-            .map(|(peer, label)| (label.clone(), value(*peer)))
-            .collect()
-    };
-    gauge(
-        &mut out,
-        "evenkeel_link_up",
-        "gauge",
-        "Whether there is a link to the peer. 0: the peer or the network is down.",
-        &each(&|peer| u64::from(node.is_linked(peer))),
-    );
-    gauge(
-        &mut out,
-        "evenkeel_lag_events",
-        "gauge",
-        "Events that the peer lacks, by its last advert. High for long: the link is down or too slow.",
-        &each(&|peer| lag(node, peer)),
-    );
-    gauge(
-        &mut out,
-        "evenkeel_link_sent_bytes_total",
-        "counter",
-        "Bytes sent to the peer.",
-        &each(&|peer| {
-            node.outboxes
-                .get(&peer)
-                .map_or(0, |outbox| outbox.sent_bytes.load(Ordering::Relaxed))
-        }),
-    );
-    gauge(
-        &mut out,
-        "evenkeel_link_overflow_total",
-        "counter",
-        "Frames dropped because too many waited for the peer; anti-entropy repairs. Growing: the peer or the link is too slow.",
-        &each(&|peer| {
-            node.outboxes
-                .get(&peer)
-                .map_or(0, |outbox| outbox.overflowed.load(Ordering::Relaxed))
-        }),
-    );
+    for (head, value) in PER_PEER {
+        let peers = node.topology.others();
+        let values: Vec<(String, u64)> = peers
+            .map(|peer| {
+                let label = format!("{{peer=\"{}\"}}", node.topology.name(peer));
+                (label, value(node, peer))
+            })
+            .collect();
+        gauge(&mut out, head, &values);
+    }
+    node.visibility
+        .render(&mut out, |peer| node.topology.name(peer).to_owned());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], out)
 }
 
-fn gauge(out: &mut String, name: &str, kind: &str, help: &str, values: &[(String, u64)]) {
+/// Name, kind and help.
+type Head = (&'static str, &'static str, &'static str);
+
+/// A figure of a node about a peer.
+type OfPeer = fn(&Node, NodeId) -> u64;
+
+/// What is told of each peer.
+const PER_PEER: [(Head, OfPeer); 5] = [
+    (
+        (
+            "evenkeel_link_up",
+            "gauge",
+            "Whether there is a link to the peer. 0: the peer or the network is down.",
+        ),
+        |node, peer| u64::from(node.is_linked(peer)),
+    ),
+    (
+        (
+            "evenkeel_lag_events",
+            "gauge",
+            "Events that the peer lacks, by its last advert. High for long: the link is down or too slow.",
+        ),
+        lag,
+    ),
+    (
+        (
+            "evenkeel_lag_age_ms",
+            "gauge",
+            "How long the oldest event that the peer lacks, by its last advert, has been held here, in milliseconds. Growing: nothing reaches the peer, see evenkeel_link_up and the peer's log.",
+        ),
+        |node, peer| node.lag_age(peer).map_or(0, |age| age.as_millis()),
+    ),
+    (
+        (
+            "evenkeel_link_sent_bytes_total",
+            "counter",
+            "Bytes sent to the peer. High without as many writes: repairs, see evenkeel_sync_units_total at the peer.",
+        ),
+        |node, peer| {
+            let outbox = node.outboxes.get(&peer);
+            outbox.map_or(0, |outbox| outbox.sent_bytes.load(Ordering::Relaxed))
+        },
+    ),
+    (
+        (
+            "evenkeel_link_overflow_total",
+            "counter",
+            "Frames dropped because too many waited for the peer; anti-entropy repairs. Growing: the peer or the link is too slow.",
+        ),
+        |node, peer| {
+            let outbox = node.outboxes.get(&peer);
+            outbox.map_or(0, |outbox| outbox.overflowed.load(Ordering::Relaxed))
+        },
+    ),
+];
+
+fn gauge(out: &mut String, (name, kind, help): Head, values: &[(String, u64)]) {
     out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     for (labels, value) in values {
         out.push_str(&format!("{name}{labels} {value}\n"));

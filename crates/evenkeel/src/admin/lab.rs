@@ -26,6 +26,7 @@ pub(super) async fn faults(State(admin): State<Admin>) -> Response {
             cut_in,
             delay_ms,
             drop_percent,
+            mute,
         } = node.faults.of(peer);
         json!({
             "peer": node.topology.name(peer),
@@ -33,6 +34,7 @@ pub(super) async fn faults(State(admin): State<Admin>) -> Response {
             "cut_out": cut_out,
             "delay_ms": delay_ms,
             "drop_percent": drop_percent,
+            "mute": mute,
         })
     });
     answer(&json!({

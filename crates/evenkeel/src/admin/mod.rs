@@ -44,6 +44,7 @@ pub(crate) async fn serve(node: Arc<Node>, token: Option<Token>, listener: TcpLi
         .route("/status", get(api::status))
         .route("/topology", get(api::topology))
         .route("/divergence", get(api::divergence))
+        .route("/divergence/keys", get(api::differing))
         .route("/inspect", get(api::inspect))
         .route("/lab/faults", get(lab::faults).post(lab::change))
         .route("/lab/run", post(lab::run))

@@ -8,11 +8,10 @@ use evenkeel_core::command::{Keyspace, ScanRequest, slot};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_resp::Reply;
 
-use super::conflicts;
-use super::fence;
 use super::run::{Args, Outcome, owned};
 use super::server::{ok, text};
 use super::session::Session;
+use super::{conflicts, divergence, fence};
 use crate::link::fault::Fault;
 use crate::node::{Node, Topology, scrubbed_here};
 
@@ -29,7 +28,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
     let node = Arc::clone(&session.node);
     match name {
         "ek.inspect" => inspect(node, args),
-        "ek.divergence" => divergence(node, args),
+        "ek.divergence" => divergence::run(node, args),
         "ek.await" => await_converged(node, args),
         "ek.consistency" => Outcome::Now(session.set_consistency(args)),
         "ek.token" => Outcome::Now(fence::token(session)),
@@ -124,35 +123,6 @@ fn inspect_here(node: &Node, args: Args<'_>) -> Reply {
     found.unwrap_or_else(|| {
         Reply::error("NOHOME this node holds no replica of the key ; ask a member")
     })
-}
-
-/// `EK.DIVERGENCE [key]`: events that each node lacks of each other one; with a key, whether its replicas agree.
-fn divergence(node: Arc<Node>, args: Args<'_>) -> Outcome {
-    let partition = args
-        .get(1)
-        .map(|key| Topology::partition_of_slot(slot(key)));
-    Outcome::Later(Box::pin(async move {
-        let gaps = node.divergence(partition).await;
-        let total: u64 = gaps.iter().filter_map(|gap| gap.events).sum();
-        let unknown = gaps.iter().any(|gap| gap.events.is_none());
-        let rows = gaps.iter().map(|gap| {
-            Reply::Map(vec![
-                (text("from"), text(node.topology.name(gap.from))),
-                (text("to"), text(node.topology.name(gap.to))),
-                (
-                    text("missing-events"),
-                    gap.events.map_or(Reply::Null, integer),
-                ),
-            ])
-        });
-        let rows = rows.collect();
-        Reply::Map(vec![
-            (text("converged"), Reply::Boolean(total == 0 && !unknown)),
-            (text("missing-events"), integer(total)),
-            (text("unreachable"), Reply::Boolean(unknown)),
-            (text("pairs"), Reply::Array(rows)),
-        ])
-    }))
 }
 
 /// `EK.AWAIT CONVERGED [timeout-ms]`.
@@ -255,7 +225,7 @@ fn scrub(node: Arc<Node>) -> Outcome {
 }
 
 /// `EK.FAULT CUT|HEAL peer|* [IN|OUT]`, `EK.FAULT DELAY peer|* min-ms max-ms`, `EK.FAULT DROP peer|* percent`,
-/// `EK.FAULT CORRUPT key`.
+/// `EK.FAULT MUTE peer|*`, `EK.FAULT CORRUPT key`.
 fn fault(node: &Node, args: Args<'_>) -> Reply {
     if !node.config.fault_injection {
         return Reply::error(
@@ -315,7 +285,7 @@ fn peers(node: &Node, name: &[u8]) -> Result<Vec<NodeId>, Reply> {
 }
 
 fn parse_fault(args: Args<'_>) -> Result<impl Fn(&mut Fault) + use<>, Reply> {
-    const USAGE: &str = "ERR syntax error ; write EK.FAULT CUT|HEAL peer|* [IN|OUT], DELAY peer|* min-ms max-ms, DROP peer|* percent, or CORRUPT key";
+    const USAGE: &str = "ERR syntax error ; write EK.FAULT CUT|HEAL peer|* [IN|OUT], DELAY peer|* min-ms max-ms, DROP peer|* percent, MUTE peer|*, or CORRUPT key";
     let usage = || Reply::error(USAGE);
     let what = args[1].to_ascii_lowercase();
     let (inward, outward) = match args.get(3).map(|side| side.to_ascii_lowercase()).as_deref() {
@@ -330,6 +300,7 @@ fn parse_fault(args: Args<'_>) -> Result<impl Fn(&mut Fault) + use<>, Reply> {
             outward,
             cut: true,
         },
+        (b"mute", _) if args.len() == 3 => Change::Mute,
         (b"heal", _) if args.len() == 3 => Change::Heal,
         (b"heal", _) if args.len() == 4 => Change::Cut {
             inward,
@@ -355,6 +326,7 @@ enum Change {
         cut: bool,
     },
     Heal,
+    Mute,
     Delay(u64, u64),
     Drop(u8),
 }
@@ -371,6 +343,7 @@ impl Change {
                 fault.cut_out = if outward { cut } else { fault.cut_out };
             }
             Self::Heal => *fault = Fault::default(),
+            Self::Mute => fault.mute = true,
             Self::Delay(from, to) => fault.delay_ms = (to > 0).then_some((from, to)),
             Self::Drop(percent) => fault.drop_percent = percent,
         }

@@ -392,9 +392,12 @@ fn evenkeel(node: &Node, out: &mut String) {
         });
         let link = if node.is_linked(peer) { "up" } else { "down" };
         let name = node.topology.name(peer);
+        let oldest = node.lag_age(peer).map_or(0, |age| age.as_millis());
         line(
             out,
-            format_args!("peer_{name}:link={link},lacks_events={lacks},has_more_events={behind}"),
+            format_args!(
+                "peer_{name}:link={link},lacks_events={lacks},has_more_events={behind},lacks_oldest_ms={oldest}"
+            ),
         );
     }
     line(
@@ -417,6 +420,7 @@ fn evenkeel(node: &Node, out: &mut String) {
         out,
         format_args!("digest_mismatch:{}", load(&node.metrics.digest_mismatch)),
     );
+    told_by_observation(node, out);
     line(
         out,
         format_args!("conflicts:{}", load(&node.metrics.conflicts)),
@@ -428,6 +432,30 @@ fn evenkeel(node: &Node, out: &mut String) {
             load(&node.metrics.snapshots_installed)
         ),
     );
+}
+
+/// Alarms, and how long own writes took until others held them.
+fn told_by_observation(node: &Node, out: &mut String) {
+    for alarm in node.mismatches.all() {
+        let peer = node.topology.name(alarm.peer);
+        line(
+            out,
+            format_args!(
+                "digest_mismatch_{}_{peer}:node_digest={:032x},peer_digest={:032x},times={},seen_ms={}",
+                alarm.partition.0, alarm.ours, alarm.theirs, alarm.times, alarm.at.0
+            ),
+        );
+    }
+    for figures in node.visibility.figures() {
+        let peer = figures.peer.map_or("all", |peer| node.topology.name(peer));
+        line(
+            out,
+            format_args!(
+                "visible_{peer}:events={},p50_ms={:.1},p99_ms={:.1},max_ms={:.1}",
+                figures.events, figures.p50_ms, figures.p99_ms, figures.max_ms
+            ),
+        );
+    }
 }
 
 fn keyspace(session: &Session, out: &mut String) {

@@ -11,6 +11,7 @@ mod conflicts;
 mod connected;
 mod connection;
 mod consistency;
+mod divergence;
 mod ek;
 mod fence;
 mod front;

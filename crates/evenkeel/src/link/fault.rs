@@ -17,6 +17,8 @@ pub(crate) struct Fault {
     pub(crate) delay_ms: Option<(u64, u64)>,
     /// Frames of a hundred that are lost on the way out.
     pub(crate) drop_percent: u8,
+    /// Nothing of the data goes out; the node goes on answering what the peer asks.
+    pub(crate) mute: bool,
 }
 
 /// The faults of all links of this node.

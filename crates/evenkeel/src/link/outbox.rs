@@ -110,7 +110,8 @@ impl Outbox {
         if fault == Fault::default() && queue.delayed.is_empty() || urgent {
             frame::put(&mut queue.ready, kind, body);
         } else {
-            if fault.loses(crate::entropy::roll()) {
+            let muted = fault.mute && kind == Kind::Partitions;
+            if muted || fault.loses(crate::entropy::roll()) {
                 return true;
             }
             let mut framed = Vec::with_capacity(body.len() + 16);

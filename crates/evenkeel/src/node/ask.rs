@@ -14,6 +14,7 @@ use evenkeel_resp::{Protocol, Reply, ReplyDecoder, ReplyLimits, ReplyWriter};
 use tokio::sync::oneshot;
 
 use super::Node;
+use super::compare::Question;
 use super::convergence::join_all;
 use super::part::{Done, Part, decode_done, decode_parts, encode_done, encode_parts};
 use crate::client::{run_here, run_parts_here};
@@ -22,6 +23,7 @@ use crate::link::frame::Kind;
 const COMMAND: u8 = 1;
 const CONTEXTS: u8 = 2;
 const PARTS: u8 = 3;
+const COMPARE: u8 = 4;
 
 /// What is asked of another node.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub(crate) enum Asked {
     Parts(Vec<Part>),
     /// Say what you hold of these partitions; of all when none is named.
     Contexts(Vec<PartitionId>),
+    /// Say what you have more, or what keys hold.
+    Compare(Question),
 }
 
 /// Why there is no answer.
@@ -113,6 +117,16 @@ impl Node {
         decode_contexts(&body).ok_or(Unanswered::Unknown)
     }
 
+    /// Asks another node to compare what it holds.
+    pub(super) async fn ask_to_compare(
+        &self,
+        peer: NodeId,
+        question: Question,
+        timeout: Duration,
+    ) -> Result<Bytes, Unanswered> {
+        self.ask(peer, &Asked::Compare(question), timeout).await
+    }
+
     /// A peer asks.
     pub(crate) fn request_arrived(self: &Arc<Self>, from: NodeId, mut body: Bytes) {
         if body.len() < 9 {
@@ -160,6 +174,17 @@ impl Node {
                 }
                 self.push(from, Kind::Answer, &out);
             }
+            COMPARE => {
+                let mut out = id.to_le_bytes().to_vec();
+                match self.answer_comparison(&body, &mut out) {
+                    Ok(()) => {
+                        self.push(from, Kind::Answer, &out);
+                    }
+                    Err(error) => {
+                        tracing::warn!(from = self.topology.name(from), %error, "a request cannot be read");
+                    }
+                }
+            }
             _ => tracing::warn!(from = self.topology.name(from), "a request of unknown kind"),
         }
     }
@@ -197,6 +222,10 @@ fn encode(id: u64, asked: &Asked) -> Vec<u8> {
             for partition in partitions {
                 put_varint(&mut out, u64::from(partition.0));
             }
+        }
+        Asked::Compare(question) => {
+            out.push(COMPARE);
+            question.encode(&mut out);
         }
     }
     out

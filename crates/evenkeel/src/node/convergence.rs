@@ -1,4 +1,4 @@
-//! How far the nodes are apart, and waiting until they are not: exact, from contexts.
+//! What every node holds, and waiting until all hold the same.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,26 +9,15 @@ use evenkeel_core::id::{NodeId, PartitionId};
 use super::{Node, Topology};
 
 /// The contexts of one node, by partition.
-type Contexts = BTreeMap<PartitionId, Context>;
+pub(super) type Contexts = BTreeMap<PartitionId, Context>;
 
 /// How long a node may take to say what it holds: longer than a link may be silent before it counts as down, so that
 /// a slow link is waited for and a dead one is not.
-const ASK_TIMEOUT: Duration = Duration::from_millis(2_500);
+pub(super) const ASK_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The same near the end of a wait: even a wait of no time asks once.
 const ASK_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// What one node lacks of another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PairGap {
-    /// The node that has more.
-    pub(crate) from: NodeId,
-    /// The node that lacks it.
-    pub(crate) to: NodeId,
-    /// Events; `None` when one of the two is not reachable and nothing exact can be said.
-    pub(crate) events: Option<u64>,
-}
 
 impl Node {
     fn own_contexts(&self) -> Contexts {
@@ -48,7 +37,7 @@ impl Node {
     }
 
     /// What every node holds, as far as it can be reached now.
-    async fn all_contexts(&self, limit: Duration) -> BTreeMap<NodeId, Contexts> {
+    pub(super) async fn all_contexts(&self, limit: Duration) -> BTreeMap<NodeId, Contexts> {
         let mut all = BTreeMap::new();
         let nodes: Vec<NodeId> = self.topology.nodes().collect();
         let asked: Vec<_> = nodes
@@ -59,22 +48,6 @@ impl Node {
             all.extend(contexts.map(|contexts| (node, contexts)));
         }
         all
-    }
-
-    /// For each ordered pair of nodes, how many events the second one lacks in the partitions that both hold.
-    pub(crate) async fn divergence(&self, only: Option<PartitionId>) -> Vec<PairGap> {
-        let all = self.all_contexts(ASK_TIMEOUT).await;
-        let mut gaps = Vec::new();
-        for from in self.topology.nodes() {
-            for to in self.topology.nodes().filter(|to| *to != from) {
-                let events = all
-                    .get(&from)
-                    .zip(all.get(&to))
-                    .map(|(has, lacks)| missing(has, lacks, only));
-                gaps.push(PairGap { from, to, events });
-            }
-        }
-        gaps
     }
 
     /// Waits until every member, also one that cannot be reached now, holds at least all that any member held when
@@ -122,13 +95,6 @@ impl Node {
                 })
         })
     }
-}
-
-fn missing(has: &Contexts, lacks: &Contexts, only: Option<PartitionId>) -> u64 {
-    has.iter()
-        .filter(|(id, _)| only.is_none_or(|only| only == **id))
-        .filter_map(|(id, context)| Some(context.difference(lacks.get(id)?).count()))
-        .sum()
 }
 
 /// Runs futures side by side and gives their results in order.

@@ -5,9 +5,12 @@
 
 mod ask;
 mod checkpoint;
+mod compare;
 mod conflicts;
 mod convergence;
 mod decisions;
+mod divergence;
+mod mismatches;
 mod part;
 mod recovery;
 mod replicas;
@@ -20,8 +23,11 @@ mod wal;
 
 pub(crate) use ask::Unanswered;
 pub(crate) use checkpoint::run as keep_log_short;
+pub(crate) use compare::Gap;
 pub(crate) use conflicts::{ConflictLog, Logged, Writers};
 pub(crate) use convergence::join_all;
+pub(crate) use divergence::{DifferingKey, Divergence, PairGap};
+pub(crate) use mismatches::Mismatches;
 pub(crate) use part::{Done, Part};
 pub use recovery::StartError;
 pub(crate) use recovery::open;
@@ -55,6 +61,7 @@ use crate::link::fault::Faults;
 use crate::link::frame::Kind;
 use crate::link::{Announce, Outbox};
 use crate::metrics::Metrics;
+use crate::visibility::Visibility;
 
 /// Everything that the parts of a node share.
 pub(crate) struct Node {
@@ -65,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) announce: Announce,
     pub(crate) metrics: Metrics,
     pub(crate) conflicts: ConflictLog,
+    pub(crate) mismatches: Mismatches,
+    pub(crate) visibility: Visibility,
     decisions: decisions::Decisions,
     settling: settling::Settling,
     pub(crate) writers: Writers,
@@ -240,14 +249,25 @@ impl Node {
     fn observe(&self, partition: PartitionId, observation: &Observation) {
         self.metrics.count(observation);
         match observation {
-            Observation::DigestMismatch { .. } => {
+            Observation::DigestMismatch { peer, ours, theirs } => {
                 tracing::error!(
                     partition = partition.0,
-                    ?observation,
-                    "equal contexts, unequal content"
+                    peer = self.topology.name(*peer),
+                    node_digest = format!("{ours:032x}"),
+                    peer_digest = format!("{theirs:032x}"),
+                    "equal contexts, unequal content: a bug or damaged data, report it"
                 );
+                self.mismatches.add(mismatches::Mismatch {
+                    partition,
+                    peer: *peer,
+                    ours: *ours,
+                    theirs: *theirs,
+                    at: self.now().wall,
+                    times: 1,
+                });
                 self.scrub_soon(partition);
             }
+            Observation::Visible { peer, delays } => self.visibility.record(*peer, delays),
             Observation::Conflict(conflict) => {
                 self.count_conflicting(partition, [conflict.winner.dot, conflict.loser.dot]);
                 tracing::debug!(partition = partition.0, ?conflict);
@@ -436,6 +456,15 @@ impl Node {
             deadline,
         });
         matches!(reply.await, Some(Reply::Value { .. }))
+    }
+
+    /// How long the oldest event that a peer has not told to hold has been held here.
+    pub(crate) fn lag_age(&self, peer: NodeId) -> Option<Duration> {
+        let now = self.now();
+        let ages = self
+            .held()
+            .filter_map(|id| self.look(id, |partition| partition.lag_age(peer, now)));
+        ages.flatten().max()
     }
 
     /// This replica's context of a partition.

@@ -25,6 +25,7 @@ use crate::client::Front;
 use crate::config::Config;
 use crate::link::{Announce, Outbox};
 use crate::metrics::Metrics;
+use crate::visibility::Visibility;
 
 /// Why a node cannot start. Nothing was changed, unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -122,11 +123,10 @@ pub(crate) fn open(
     let writers = Writers::default();
     writers.add(incarnation, topology.me);
     wal.note_kept(recovery.bytes);
-    let checkpoints = Checkpoints::default();
-    checkpoints
-        .bytes
-        .store(replicas.checkpoint_bytes, Ordering::Relaxed);
+    let checkpoints = checkpoints_of(replicas.checkpoint_bytes);
     let node = Node {
+        visibility: Visibility::of(topology.others()),
+        mismatches: super::Mismatches::default(),
         outboxes: topology
             .others()
             .map(|peer| (peer, Outbox::default()))
@@ -156,6 +156,12 @@ pub(crate) fn open(
         config,
     };
     Ok(Arc::new(start(node, replicas.partitions)))
+}
+
+fn checkpoints_of(bytes: u64) -> Checkpoints {
+    let checkpoints = Checkpoints::default();
+    checkpoints.bytes.store(bytes, Ordering::Relaxed);
+    checkpoints
 }
 
 fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {

@@ -61,6 +61,22 @@ fn the_dashboard_shows_the_nodes_differ_and_meet_and_its_lab_cuts_and_heals() {
     browser.sees("zero", "#verdict", |text| {
         text == "converged: no node lacks anything"
     });
+
+    cluster.run(0, "EK.FAULT MUTE *");
+    cluster.run(0, "SET balance 12");
+    browser.sees("who alone holds it", "#gap-detail", |text| {
+        text.contains("bytes to send") && text.contains("A alone holds 1")
+    });
+    browser.sees("the key", "#gap-keys", |text| {
+        text.contains("balance (A ≠ B=C)")
+    });
+    browser.sees("how long writes take", "#visible-table", |text| {
+        text.contains(" ms")
+    });
+    browser.picture("dashboard-keys.png");
+    cluster.run(0, "EK.FAULT CUT *");
+    cluster.run(0, "EK.FAULT HEAL *");
+    browser.sees("no key left", "#gap-keys", str::is_empty);
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 

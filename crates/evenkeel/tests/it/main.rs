@@ -20,6 +20,8 @@ mod conflicts;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod divergence;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod five;

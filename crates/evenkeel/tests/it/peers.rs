@@ -9,7 +9,7 @@ use crate::node::{Node, Plan};
 use crate::support::eventually;
 
 /// What nodes of this build say.
-const LINK_PROTOCOL: u32 = 3;
+pub(crate) const LINK_PROTOCOL: u32 = 3;
 
 fn dial(node: &Node) -> TcpStream {
     let stream = TcpStream::connect((node.plan.host.as_str(), node.plan.peer_port)).unwrap();
@@ -20,7 +20,7 @@ fn dial(node: &Node) -> TcpStream {
 }
 
 /// A frame as the links send it.
-fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     let covered: Vec<u8> = [&[kind], body].concat();
     let length = u32::try_from(covered.len()).unwrap();
     [

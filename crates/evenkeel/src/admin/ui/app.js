@@ -2,15 +2,18 @@
 
 import { Refused, ask, baseOf, setToken } from "./api.js";
 import { openLab } from "./lab.js";
-import { $, drawGaps, drawKey, drawNodes, drawRates, drawSlots, pill } from "./views.js";
+import { $, drawDiffering, drawGaps, drawKey, drawNodes, drawRates, drawSlots, drawVisible, pill } from "./views.js";
 
 const KEY_EVERY_MS = 300;
 const STATUS_EVERY_MS = 1000;
 const TOPOLOGY_EVERY_MS = 5000;
+const DIFFERING_EVERY_MS = 3000;
 const RATES_KEPT = 120;
+const NONE_DIFFER = { keys: [], "left-out": 0, "partitions-left-out": 0 };
 
 let topology = null;
 let drawnTable = "";
+let apart = false;
 const statuses = new Map();
 const histories = new Map();
 const counted = new Map();
@@ -59,6 +62,7 @@ async function refreshStatuses() {
     countRate(node.name, status);
   }));
   drawNodes(topology, statuses);
+  drawVisible(statuses);
   drawRates(names().map((name) => [name, histories.get(name) ?? []]));
   if (statuses.get(topology.me)?.fault_injection && topology.nodes.length > 1) openLab(topology);
 }
@@ -82,10 +86,16 @@ function countRate(name, status) {
 async function refreshGaps() {
   const divergence = await ask("", "divergence");
   drawGaps(divergence, names());
+  apart = !divergence.converged;
   const missing = divergence["missing-events"];
   if (divergence.converged) pill($("verdict"), "converged: no node lacks anything", "good");
   else if (divergence.unreachable) pill($("verdict"), missing ? `apart by ${missing} events or more, and a node cannot be reached` : "a node cannot be reached", "bad");
   else pill($("verdict"), `apart by ${missing} events`, "warn");
+}
+
+// Seldom: every node is asked what keys hold.
+async function refreshDiffering() {
+  drawDiffering(apart ? await ask("", "divergence/keys?count=10") : NONE_DIFFER);
 }
 
 async function refreshKey() {
@@ -146,5 +156,6 @@ await repeat(refreshTopology, TOPOLOGY_EVERY_MS);
 if (topology) {
   repeat(refreshStatuses, STATUS_EVERY_MS);
   repeat(refreshGaps, STATUS_EVERY_MS);
+  repeat(refreshDiffering, DIFFERING_EVERY_MS);
   repeat(refreshKey, KEY_EVERY_MS);
 }

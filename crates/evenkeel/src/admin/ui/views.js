@@ -92,11 +92,41 @@ export function drawGaps(divergence, names) {
   const body = names.map((from) => el("tr", {}, el("th", { scope: "row" }, `${from} has`),
     ...names.map((to) => {
       if (from === to) return el("td", { class: "quiet" }, "·");
-      const missing = of(from, to)?.["missing-events"];
-      if (missing === null || missing === undefined) return el("td", { class: "gapx", title: "not reachable: nothing exact can be said" }, "?");
-      return el("td", { class: missing === 0 ? "gap0" : "gap1" }, String(missing));
+      const pair = of(from, to);
+      const missing = pair?.["missing-events"];
+      if (missing === null || missing === undefined) {
+        const told = pair?.["by-last-advert"];
+        const known = told ? `; ${told.events} events by what ${to} told ${from} last` : "";
+        return el("td", { class: "gapx", title: `not reachable: nothing exact can be said${known}` }, "?");
+      }
+      const bytes = pair["missing-bytes"], age = pair["oldest-missing-ms"];
+      const title = missing ? `${bytes ?? "?"} bytes to send, the oldest for ${age === null ? "?" : span(age)}` : "equal";
+      return el("td", { class: missing === 0 ? "gap0" : "gap1", title }, String(missing));
     })));
   rows($("gap-table"), ["", ...names.map((name) => `${name} lacks`)], body);
+  const alone = divergence["held-by-one"].filter((row) => row.events > 0).map((row) => `${row.node} alone holds ${row.events}`);
+  const bytes = divergence["missing-bytes"], age = divergence["oldest-missing-ms"];
+  const weight = divergence["missing-events"] ? [`${bytes === null ? "?" : bytes.toLocaleString()} bytes to send, the oldest event for ${age === null ? "?" : span(age)}`] : [];
+  $("gap-detail").textContent = [...weight, ...alone].join("; ");
+  const wrong = divergence["digest-mismatches"].map((row) => `partition ${row.partition} with ${row.peer}`);
+  $("gap-alarm").textContent = wrong.length ? `Same events, other content: ${wrong.join(", ")}. Report it.` : "";
+}
+
+export function drawDiffering(found) {
+  const more = found["left-out"] + (found["partitions-left-out"] ? "+" : "");
+  const keys = found.keys.map((row) => `${row.key} (${row["same-on"].map((group) => group.join("=")).join(" ≠ ")})`);
+  $("gap-keys").textContent = keys.length ? `Keys that differ: ${keys.join(", ")}${found["left-out"] ? `, and ${more} more` : ""}` : "";
+}
+
+// Until every member has told that it holds a write: of all writes at each node.
+export function drawVisible(statuses) {
+  const known = [...statuses].filter(([, status]) => status).sort(([a], [b]) => a.localeCompare(b));
+  const body = known.map(([name, status]) => {
+    const all = status.visible_ms?.find((row) => row.peer === "*") ?? { events: 0 };
+    const figure = (ms) => el("td", {}, all.events ? `${Math.round(ms).toLocaleString()} ms` : "—");
+    return el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, all.events.toLocaleString()), figure(all.p50), figure(all.p99), figure(all.max));
+  });
+  rows($("visible-table"), ["At", "Writes", "p50", "p99", "Longest"], body);
 }
 
 function span(ms) {
