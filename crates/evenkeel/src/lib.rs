@@ -31,6 +31,8 @@ mod link;
 mod metrics;
 mod node;
 mod server;
+#[doc(hidden)]
+pub mod utc;
 mod visibility;
 
 pub use config::{Config, Member};

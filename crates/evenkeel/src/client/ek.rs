@@ -11,7 +11,7 @@ use evenkeel_resp::Reply;
 use super::run::{Args, Outcome, owned};
 use super::server::{ok, text};
 use super::session::Session;
-use super::{conflicts, divergence, fence};
+use super::{conflicts, divergence, fence, inspect};
 use crate::link::fault::Fault;
 use crate::node::{Node, Topology, scrubbed_here};
 
@@ -19,15 +19,13 @@ use crate::node::{Node, Topology, scrubbed_here};
 const AWAIT_DEFAULT: Duration = Duration::from_secs(10);
 /// The longest wait that can be asked for.
 const AWAIT_MAX: Duration = Duration::from_secs(3600);
-/// How long a replica may take to describe a cell; longer than a link may be silent before it counts as down.
-const INSPECT_TIMEOUT: Duration = Duration::from_millis(2_500);
 /// The longest delay that can be injected, in milliseconds.
 const DELAY_MS_MAX: u64 = 60_000;
 
 pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> Outcome {
     let node = Arc::clone(&session.node);
     match name {
-        "ek.inspect" => inspect(node, args),
+        "ek.inspect" => inspect::run(node, args),
         "ek.divergence" => divergence::run(node, args),
         "ek.await" => await_converged(node, args),
         "ek.consistency" => Outcome::Now(session.set_consistency(args)),
@@ -48,7 +46,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
 /// What another node may ask beside commands on keys.
 pub(super) async fn run_inner(node: &Arc<Node>, name: &str, args: Args<'_>) -> Reply {
     match name {
-        "ek.inspect" => inspect_here(node, args),
+        "ek.inspect" => inspect::here(node, args),
         "ek.siblings" => conflicts::siblings_here(node, args),
         "ek.watchkey" => super::block::watch_key(node, args).await,
         "ek.scrubbed" => scrubbed(node, args),
@@ -69,60 +67,6 @@ fn scrubbed(node: &Node, args: Args<'_>) -> Reply {
 
 fn integer(value: u64) -> Reply {
     Reply::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-/// `EK.INSPECT key [field]`: every replica's view, reachable or not.
-fn inspect(node: Arc<Node>, args: Args<'_>) -> Outcome {
-    let partition = Topology::partition_of_slot(slot(args[1]));
-    let args = owned(args);
-    Outcome::Later(Box::pin(async move {
-        let mut views = Vec::new();
-        for replica in node.topology.replicas(partition) {
-            let view = if replica == node.topology.me {
-                let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-                Some(inspect_here(&node, &borrowed))
-            } else {
-                node.ask_command(replica, args.clone(), INSPECT_TIMEOUT)
-                    .await
-                    .ok()
-            };
-            let reachable = view.is_some();
-            let mut fields = vec![
-                (text("node"), text(node.topology.name(replica))),
-                (text("reachable"), Reply::Boolean(reachable)),
-            ];
-            if let Some(Reply::Map(more)) = view {
-                fields.extend(more);
-            }
-            views.push(Reply::Map(fields));
-        }
-        Reply::Map(vec![
-            (text("key"), Reply::Bulk(args[1].clone())),
-            (text("slot"), integer(u64::from(slot(&args[1])))),
-            (text("partition"), integer(u64::from(partition.0))),
-            (text("replicas"), Reply::Array(views)),
-        ])
-    }))
-}
-
-/// What this node alone holds of a key: the command and its arguments as in EK.INSPECT.
-pub(crate) fn inspect_own(node: &Node, args: &[Bytes]) -> Reply {
-    let borrowed: Vec<&[u8]> = args.iter().map(|arg| &arg[..]).collect();
-    inspect_here(node, &borrowed)
-}
-
-fn inspect_here(node: &Node, args: Args<'_>) -> Reply {
-    let Some(key) = args.get(1) else {
-        return Reply::error("ERR wrong number of arguments for 'ek.inspect' command");
-    };
-    let partition = Topology::partition_of_slot(slot(key));
-    let found = node.with(partition, |replica, now, effects| {
-        let keyspace = Keyspace::new(replica, now, crate::entropy::chance(), effects);
-        super::inspect::render(&keyspace.inspect(key, args.get(2).copied()), node)
-    });
-    found.unwrap_or_else(|| {
-        Reply::error("NOHOME this node holds no replica of the key ; ask a member")
-    })
 }
 
 /// `EK.AWAIT CONVERGED [timeout-ms]`.

@@ -34,8 +34,8 @@ mod wait;
 mod watch;
 
 pub(crate) use connection::{accept, listen};
-pub(crate) use ek::inspect_own;
 pub(crate) use front::{Front, sweep};
+pub(crate) use inspect::own as inspect_own;
 pub(crate) use pubsub::{interest_told, introduce, published};
 pub(crate) use run::{run_here, run_once, run_parts_here};
 pub(crate) use session::Face;

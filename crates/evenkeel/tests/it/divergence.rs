@@ -16,7 +16,7 @@ use crate::peers::{LINK_PROTOCOL, frame};
 use crate::support::eventually;
 
 /// A field of a map, whichever protocol brought it.
-fn field<'a>(reply: &'a Reply, name: &str) -> &'a Reply {
+pub(crate) fn field<'a>(reply: &'a Reply, name: &str) -> &'a Reply {
     let named = |key: &Reply| matches!(key, Reply::Bulk(bytes) if bytes == name.as_bytes());
     match reply {
         Reply::Map(pairs) => pairs
@@ -27,14 +27,14 @@ fn field<'a>(reply: &'a Reply, name: &str) -> &'a Reply {
     }
 }
 
-fn items(reply: &Reply) -> &[Reply] {
+pub(crate) fn items(reply: &Reply) -> &[Reply] {
     match reply {
         Reply::Array(items) => items,
         other => panic!("no list: {other:?}"),
     }
 }
 
-fn number(reply: &Reply) -> i64 {
+pub(crate) fn number(reply: &Reply) -> i64 {
     match reply {
         Reply::Integer(number) => *number,
         other => panic!("no number: {other:?}"),
@@ -42,7 +42,7 @@ fn number(reply: &Reply) -> i64 {
 }
 
 /// A client that is answered with maps.
-fn client(cluster: &Cluster, node: usize) -> Client {
+pub(crate) fn client(cluster: &Cluster, node: usize) -> Client {
     let mut client = cluster.client(node);
     client.raw(&["HELLO", "3"]);
     client
@@ -70,7 +70,7 @@ fn pair<'a>(reply: &'a Reply, from: &str, to: &str) -> &'a Reply {
 }
 
 /// Lets nodes talk of everything again.
-fn heal(cluster: &Cluster) {
+pub(crate) fn heal(cluster: &Cluster) {
     for node in 0..cluster.nodes.len() {
         // A link that was cut is made anew, and a new link tells what each side holds.
         assert_eq!(cluster.run(node, "EK.FAULT CUT *"), "OK");

@@ -34,6 +34,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod levels;
 #[cfg(test)]
 mod load;
