@@ -67,3 +67,32 @@ pub(crate) async fn serve(node: Arc<Node>, token: Option<Token>, listener: TcpLi
         tracing::warn!(%error, "the HTTP face ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The paths that this file serves, as it says; the parts of the dashboard are not among them.
+    fn served() -> BTreeSet<String> {
+        let source = include_str!("mod.rs");
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let (api, rest) = code.split_once("let router =").unwrap();
+        let paths = |code: &str, prefix: &str| -> Vec<String> {
+            let after = code.split(".route(\"").skip(1);
+            let path = after.map(|text| text.split('"').next().unwrap_or_default());
+            path.map(|path| format!("{prefix}{path}")).collect()
+        };
+        let all = [paths(api, "/api/v1"), paths(rest, "")].concat();
+        all.into_iter().collect()
+    }
+
+    #[test]
+    fn the_api_document_names_every_path_and_no_other() {
+        let document: serde_json::Value =
+            serde_json::from_str(include_str!("openapi.json")).unwrap();
+        let named = document["paths"].as_object().unwrap().keys().cloned();
+        let named: BTreeSet<String> = named.collect();
+        assert!(named.len() > 9, "{named:?}");
+        assert_eq!(named, served());
+    }
+}

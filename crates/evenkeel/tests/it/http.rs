@@ -63,6 +63,9 @@ fn every_path_of_the_api_document_answers_with_all_the_fields_it_names() {
         };
         let (status, text) = node.http(&format!("{path}?key=key"));
         assert_eq!(status, 200, "{path}: {text}");
+        if get["responses"]["200"]["content"]["application/json"].is_null() {
+            continue;
+        }
         let answer: Value = serde_json::from_str(&text).unwrap();
         let schema = &get["responses"]["200"]["content"]["application/json"]["schema"];
         let schema = schema.get("oneOf").map_or(schema, |forms| &forms[0]);

@@ -40,6 +40,8 @@ mod levels;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod namespace;
 #[cfg(test)]
 mod node;

@@ -1,0 +1,90 @@
+//! Metrics as people and Grafana find them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+
+const DASHBOARD: &str = include_str!("../../../../monitoring/grafana-dashboard.json");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/monitoring.md");
+
+/// The words with which a help text says when to act.
+const WHEN: [&str; 5] = ["High", "Growing", "growing", "Above zero", "0"];
+
+/// Kind and help by name, and the names of all samples.
+fn metrics(cluster: &Cluster) -> (BTreeMap<String, (String, String)>, BTreeSet<String>) {
+    let (status, text) = cluster.nodes[0].http("/metrics");
+    assert_eq!(status, 200);
+    let mut described: BTreeMap<String, (String, String)> = BTreeMap::new();
+    let mut samples = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            described.entry(name.to_owned()).or_default().1 = help.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            described.entry(name.to_owned()).or_default().0 = kind.to_owned();
+        } else {
+            let name = line.split(['{', ' ']).next().unwrap();
+            samples.insert(name.to_owned());
+        }
+    }
+    (described, samples)
+}
+
+#[test]
+fn every_metric_has_help_that_says_when_to_act_and_stands_on_the_page() {
+    let cluster = Cluster::start(2, &[]);
+    let (described, _) = metrics(&cluster);
+    let mut rows = Vec::new();
+    for (name, (kind, help)) in &described {
+        let (_, advice) = help
+            .split_once(". ")
+            .unwrap_or_else(|| panic!("{name} says nothing to do: {help}"));
+        assert!(
+            WHEN.iter().any(|word| advice.contains(word)) && advice.contains(": "),
+            "{name} does not say when to act, and how: {help}"
+        );
+        rows.push(format!("| `{name}` | {kind} | {help} |"));
+    }
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let (before, rest) = page.split_once("| --- | --- | --- |\n").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let wanted = format!(
+        "{before}| --- | --- | --- |\n{}\n\n{after}",
+        rows.join("\n")
+    );
+    if std::env::var("EVENKEEL_UPDATE_DOCS").is_ok_and(|value| value == "1") {
+        std::fs::write(PAGE, &wanted).unwrap();
+        return;
+    }
+    assert_eq!(
+        page, wanted,
+        "write it anew: EVENKEEL_UPDATE_DOCS=1 cargo test -p evenkeel --test it monitoring"
+    );
+}
+
+#[test]
+fn every_metric_that_the_grafana_dashboard_asks_for_is_there() {
+    let cluster = Cluster::start(2, &[]);
+    let (_, samples) = metrics(&cluster);
+    let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
+    let mut asked = 0;
+    for panel in dashboard["panels"].as_array().unwrap() {
+        assert!(
+            panel["description"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        for target in panel["targets"].as_array().unwrap() {
+            let query = target["expr"].as_str().unwrap();
+            let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            for name in words.filter(|word| word.starts_with("evenkeel_")) {
+                assert!(samples.contains(name), "{name} of {query} is no metric");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 20, "{asked}");
+}
