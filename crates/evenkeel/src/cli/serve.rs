@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
   evenkeel serve --config /etc/evenkeel.toml
 
   evenkeel serve --listen 127.0.0.1:6379 --cluster-listen 127.0.0.1:7379
+  evenkeel serve --log-format json 2>> /var/log/evenkeel.json
 
 Every node of a cluster gets the same --members list. A node that is killed and started again catches up by itself.")]
 pub(super) struct Args {
@@ -79,9 +80,43 @@ pub(super) struct Args {
     /// Allow EK.FAULT: for tests and demonstrations only
     #[arg(long)]
     fault_injection: bool,
+    /// How the log on standard error is written: text for people, json for programs
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
     /// Stop when standard input closes: how `demo` and `dev` leave nothing behind, however they end
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    /// A line for people.
+    Text,
+    /// An object on each line.
+    Json,
+}
+
+impl LogFormat {
+    fn install(self) {
+        let filter = tracing_subscriber::EnvFilter::try_from_env("EVENKEEL_LOG")
+            .unwrap_or_else(|_| "info".into());
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            // A line that cannot be written would otherwise be reported on standard error too, and that panics.
+            .log_internal_errors(false);
+        match self {
+            Self::Text => log.init(),
+            // Fields stand beside the message: what is looked for is not two levels down.
+            Self::Json => log
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .with_current_span(false)
+                .init(),
+        }
+    }
 }
 
 impl Args {
@@ -124,15 +159,7 @@ impl Args {
 
 /// Runs a node until it is told to stop.
 pub(super) fn run(args: Args) -> Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("EVENKEEL_LOG")
-                .unwrap_or_else(|_| "info".into()),
-        )
-        .with_writer(std::io::stderr)
-        // A line that cannot be written would otherwise be reported on standard error too, and that panics.
-        .log_internal_errors(false)
-        .init();
+    args.log_format.install();
     let until_stdin_closes = args.until_stdin_closes;
     let config = args.into_config()?;
     // Before clients can connect: whoever sees the node serve may also end it cleanly.

@@ -88,3 +88,27 @@ fn every_metric_that_the_grafana_dashboard_asks_for_is_there() {
     }
     assert!(asked > 20, "{asked}");
 }
+
+#[test]
+fn a_log_in_json_is_an_object_on_each_line_with_its_fields_beside_the_message() {
+    let cluster = Cluster::start(2, &["--log-format", "json"]);
+    let log = cluster.nodes[0].log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {line}")))
+        .collect();
+    for line in &lines {
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(
+            line["level"].is_string() && line["message"].is_string(),
+            "{line}"
+        );
+    }
+    let linked = lines.iter().find(|line| line["message"] == "linked");
+    assert_eq!(linked.unwrap()["peer"], "B");
+    let (status, said) = crate::node::Plan::new("X", std::path::Path::new("."))
+        .with(&["--log-format", "xml"])
+        .refused();
+    assert_eq!(status.code(), Some(2));
+    assert!(said.contains("possible values: text, json"), "{said}");
+}
