@@ -4,6 +4,8 @@
 //! of its kind; `carried` is never later than the earliest deadline that a cell other than the register carries;
 //! the ranking of a sorted set holds exactly its live cells, under the scores they show.
 
+mod strip;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as MapEntry;
 
@@ -15,6 +17,8 @@ use crate::types::{
     Cell, CellId, CellName, CellRef, ChainId, Deadline, Field, Key, Kind, Score, Total, Version,
     VersionRef,
 };
+
+pub use strip::Garbage;
 
 /// The cells of one key. Most keys have one cell and pay for no map.
 #[derive(Clone, Debug)]
@@ -130,6 +134,13 @@ impl Facts {
         live: false,
         due: Deadline::NEVER,
     };
+}
+
+impl Default for Entry {
+    /// One that holds nothing.
+    fn default() -> Self {
+        Self::String(Cell::default())
+    }
 }
 
 impl Entry {

@@ -132,6 +132,11 @@ impl Shelf {
             .map(|full| (&full.key, &mut full.entry))
     }
 
+    /// The entries of all keys that are not plain.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        self.full.into_iter().map(|full| full.entry)
+    }
+
     pub(super) fn shrink(&mut self) {
         self.full.shrink_to_fit();
     }

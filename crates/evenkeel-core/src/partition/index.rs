@@ -3,13 +3,13 @@
 //! Invariants: an entry's dot is in the replica's context; an entry goes only when every member holds its dot
 //! durably, or, over the cap, oldest first: then whoever lacks it is sent a snapshot (replication.md 2.5 and 9).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::causality::{Context, Dot, DotRun};
 use crate::event::RangeDel;
 use crate::id::ActorId;
 use crate::limits::INDEX_ENTRIES_MAX;
-use crate::types::CellId;
+use crate::types::{CellId, Key};
 
 /// What an event was about.
 #[derive(Clone, Debug)]
@@ -56,6 +56,24 @@ impl DotIndex {
                 self.insert(dot, target.clone());
             }
         }
+    }
+
+    /// The keys of the cells that the dots are about; `None` when one is not indexed.
+    pub(super) fn keys_of(&self, dots: &Context) -> Option<BTreeSet<Key>> {
+        if dots.count() > self.len as u64 {
+            return None;
+        }
+        let mut keys = BTreeSet::new();
+        for run in dots.runs() {
+            for (_, target) in self.run(run)? {
+                if let Target::Cell(id) = target
+                    && !keys.contains(&id.key)
+                {
+                    keys.insert(id.key.clone());
+                }
+            }
+        }
+        Some(keys)
     }
 
     /// The targets of a run of dots, ascending; `None` when one is not indexed.

@@ -246,6 +246,8 @@ pub enum Effect {
         /// The key.
         key: Key,
     },
+    /// Drop it where nobody waits for it: that takes long.
+    Discard(super::Garbage),
     /// Count, log, show.
     Observe(Observation),
 }

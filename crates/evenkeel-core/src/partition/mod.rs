@@ -32,7 +32,7 @@ mod walk;
 mod write;
 
 pub use divergence::{Repair, held_by_one, held_by_some};
-pub use entry::KeyCells;
+pub use entry::{Garbage, KeyCells};
 pub use interface::{Acks, Effect, Input, Reply, Settings, Write};
 pub use ranking::{Ranked, Ranking};
 pub use replica::Replica;
@@ -121,6 +121,8 @@ impl Partition {
                 self.replica.fence(actor, upto, keep)
             }
         }
+        // Nobody waits yet.
+        self.replica.store.garbage = Garbage::default();
         Ok(())
     }
 
@@ -191,6 +193,15 @@ impl Partition {
         self.tell_conflicts(effects);
         self.run_due(now, effects);
         self.tell_changed(effects);
+        self.discard(effects);
+    }
+
+    /// Hands out what is to be freed where nobody waits.
+    fn discard(&mut self, effects: &mut Vec<Effect>) {
+        if !self.replica.store.garbage.is_empty() {
+            let garbage = std::mem::take(&mut self.replica.store.garbage);
+            effects.push(Effect::Discard(garbage));
+        }
     }
 
     fn tell_conflicts(&mut self, effects: &mut Vec<Effect>) {
@@ -255,8 +266,10 @@ impl Partition {
     /// Drops a key without an event: what one of the bugs does.
     #[cfg(feature = "bugs")]
     pub(crate) fn forget(&mut self, key: &crate::types::Key) {
-        let range = crate::types::Range::Key(key.clone());
-        self.replica.store.drop_plain_keys(&range);
+        let held = self.replica.key(key);
+        if held.is_some_and(KeyCells::has_versions_alone) {
+            self.replica.store.drop_key(key);
+        }
     }
 
     /// Client requests that wait.

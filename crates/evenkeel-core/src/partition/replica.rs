@@ -411,16 +411,12 @@ impl Replica {
             .iter()
             .map(|(id, reset)| (id, reset.chain))
             .collect();
+        // What the issuer had not seen is about few keys: all others go without a look inside.
+        let aside = self.index.keys_of(&self.context.difference(&del.context));
         let (store, knowledge) = self.knowledge();
-        // Where the issuer had seen everything that is here, whole keys go without a look inside.
-        let ids = if knowledge.context.is_subset(&del.context) {
-            let intricate = store.drop_plain_keys(&del.range);
-            intricate
-                .into_iter()
-                .flat_map(|key| store.ids_in(&Range::Key(key)))
-                .collect()
-        } else {
-            store.ids_in(&del.range)
+        let ids = match aside {
+            Some(aside) => store.drop_seen(&del.range, &aside),
+            None => store.ids_in(&del.range),
         };
         for id in ids.iter().filter(|id| del.range.contains(id)) {
             store.update(id, |cell| {

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::awaited::Awaited;
-use super::entry::{Entry, Facts, KeyCells, Marks};
+use super::entry::{Entry, Facts, Garbage, KeyCells, Marks};
 use super::held::{Held, Shelf};
 use super::scrub::damaged;
 use super::slab::Place;
@@ -41,6 +41,8 @@ pub(super) struct Store {
     /// Whether a change has brought a kind to life in a key where another one lives.
     types_met: bool,
     pub(super) awaited: Awaited,
+    /// What was dropped and is not freed yet.
+    pub(super) garbage: Garbage,
 }
 
 impl Store {
@@ -127,12 +129,16 @@ impl Store {
         sorted(found.flat_map(|held| ids_of(range, held)))
     }
 
-    /// The names of the cells in `range` that hold more than versions, and of some that do not, ascending.
-    pub(super) fn intricate_in(&self, range: &Range) -> Vec<CellId> {
+    /// The names of the cells in `range` that have chains, ascending.
+    pub(super) fn counters_in(&self, range: &Range) -> Vec<CellId> {
         let found = self
             .keys_in(range)
             .filter(|held| !held.1.has_versions_alone());
-        sorted(found.flat_map(|held| ids_of(range, held)))
+        sorted(found.flat_map(|(key, cells)| {
+            let counters = cells.all().filter(|(.., cell)| !cell.chains().is_empty());
+            let within = counters.filter(move |(kind, field, _)| range.covers(key, *kind, field));
+            within.map(move |(kind, field, _)| CellId::new(key, kind, field))
+        }))
     }
 
     /// Whether a cell in `range` lives.
@@ -213,6 +219,9 @@ impl Store {
             found.remove();
         }
         self.walk.leave(key, place);
+        if let Some(entry) = self.shelf.entry_mut(place) {
+            self.garbage.add(std::mem::take(entry));
+        }
         if let Some(former) = self.shelf.remove(place) {
             let moved = self.shelf.key(place);
             self.walk.leave(moved, former);
@@ -247,7 +256,7 @@ impl Store {
         self.types_met |= !before.live && after.live && entry.joins_others(id.name.kind);
         let facts = entry.facts();
         if is_plain || entry.is_empty() || Shelf::takes_as_plain(&id.key, entry) {
-            let entry = std::mem::replace(entry, Entry::String(Cell::default()));
+            let entry = std::mem::take(entry);
             self.take_out(&id.key, place);
             self.put_in(&id.key, entry);
         }
@@ -354,33 +363,84 @@ impl Store {
         changed.is_some()
     }
 
-    /// Drops the whole keys in `range` that hold nothing but versions, without looking at their cells; the caller
-    /// knows that all of them are dead. Gives the keys that need a closer look.
-    pub(super) fn drop_plain_keys(&mut self, range: &Range) -> Vec<Key> {
-        if *range == Range::all() && self.keys().all(|held| held.1.has_versions_alone()) {
+    /// Drops the cells in `range` that hold versions alone; the caller knows that all of them are dead, but in the keys
+    /// of `aside`. Gives the cells that need a closer look, ascending.
+    pub(super) fn drop_seen(&mut self, range: &Range, aside: &BTreeSet<Key>) -> Vec<CellId> {
+        if aside.is_empty()
+            && *range == Range::all()
+            && self.keys().all(|held| held.1.has_versions_alone())
+        {
             self.drop_everything();
             return Vec::new();
         }
-        let (dropped, kept): (Vec<_>, Vec<_>) = self
+        let keys: Vec<(Key, bool)> = self
             .keys_in(range)
             .map(|(key, cells)| (Key::from(key), cells.has_versions_alone()))
-            .partition(|found| found.1 && !matches!(range, Range::Fields { .. }));
-        for (key, _) in dropped {
-            if let Some(place) = self.place(&key) {
-                let (_, cells) = self.shelf.get(place);
-                let (digest, facts) = (cells.digest(&key), cells.facts());
-                self.digest = self.digest.wrapping_sub(digest);
-                self.take_out(&key, place);
-                self.account_key(&key, facts, Facts::NONE);
+            .filter(|(key, _)| !aside.contains(key))
+            .collect();
+        for (key, versions_alone) in &keys {
+            if let Range::Fields { kind, from, to, .. } = range {
+                let mut taken = Vec::new();
+                self.reshape(key, |entry| {
+                    taken = entry.strip_fields(key, *kind, (from, to.as_ref()));
+                });
+                self.garbage.add_cells(taken);
+            } else if *versions_alone {
+                self.drop_key(key);
+            } else {
+                let mut whole = Entry::default();
+                self.reshape(key, |entry| {
+                    if let Some(left) = entry.intricate_part(key) {
+                        whole = std::mem::replace(entry, left);
+                    }
+                });
+                self.garbage.add(whole);
             }
         }
+        self.give_back_room();
+        self.ids_in(range)
+    }
+
+    /// Drops a key without a trace.
+    pub(super) fn drop_key(&mut self, key: &Key) {
+        if let Some(place) = self.place(key) {
+            let (_, cells) = self.shelf.get(place);
+            let (digest, facts) = (cells.digest(key), cells.facts());
+            self.digest = self.digest.wrapping_sub(digest);
+            self.take_out(key, place);
+            self.account_key(key, facts, Facts::NONE);
+        }
+    }
+
+    /// Changes an entry by taking cells out that have no marks, and keeps everything else right.
+    fn reshape(&mut self, key: &Key, change: impl FnOnce(&mut Entry)) {
+        let Some(place) = self.place(key) else {
+            return;
+        };
+        let Some(entry) = self.shelf.entry_mut(place) else {
+            return;
+        };
+        let of = |entry: &Entry| (KeyCells::of(entry).digest(key), entry.facts());
+        let before = of(entry);
+        change(entry);
+        let after = of(entry);
+        if entry.is_empty() || Shelf::takes_as_plain(key, entry) {
+            let entry = std::mem::take(entry);
+            self.take_out(key, place);
+            self.put_in(key, entry);
+        }
+        self.digest = self.digest.wrapping_sub(before.0).wrapping_add(after.0);
+        self.account_key(key, before.1, after.1);
+    }
+
+    /// After many keys have gone.
+    fn give_back_room(&mut self) {
         if self.keys.len() < self.keys.capacity() / SPARE_MAX {
             let (shelf, seed) = (&self.shelf, self.seed);
             let rehash = |place: &Place| xxh3_64_with_seed(shelf.key(*place), seed);
             self.keys.shrink_to_fit(rehash);
             self.shelf.shrink();
         }
-        kept.into_iter().map(|found| found.0).collect()
     }
 
     /// Drops all keys, which hold nothing but versions, at less cost than one after the other.
@@ -390,7 +450,9 @@ impl Store {
             "versions alone leave no marks"
         );
         self.keys = HashTable::new();
-        self.shelf = Shelf::default();
+        for entry in std::mem::take(&mut self.shelf).into_entries() {
+            self.garbage.add(entry);
+        }
         self.walk = Walk::default();
         self.expiring.clear();
         self.digest = 0;

@@ -149,6 +149,7 @@ impl Partition {
         }
         self.changed(now);
         self.tell_changed(effects);
+        self.discard(effects);
         dots
     }
 
@@ -240,7 +241,7 @@ impl Partition {
         let resets = if self.settings.switches.breaks(Bug::M23) {
             Vec::new()
         } else {
-            self.resets_in(&self.replica.store.intricate_in(&range))
+            self.resets_in(&self.replica.store.counters_in(&range))
         };
         let within =
             |(mask, dots): (&Range, &Context)| Some((mask.intersection(&range)?, dots.clone()));
@@ -269,7 +270,7 @@ impl Partition {
 
     /// Cuts a range so that no part lists more resets than one event may carry (replication.md 7.4).
     fn split(&self, range: Range) -> Vec<Range> {
-        let listed = self.resets_in(&self.replica.store.intricate_in(&range));
+        let listed = self.resets_in(&self.replica.store.counters_in(&range));
         let bytes: usize = listed
             .iter()
             .map(|(id, _)| id.key.len() + id.name.field.len() + RESET_FIXED_BYTES)

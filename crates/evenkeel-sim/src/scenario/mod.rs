@@ -166,7 +166,7 @@ impl Bench {
                     frame,
                 }),
                 Effect::Reply { ticket, reply } => self.replies.push((ticket, reply)),
-                Effect::Changed { .. } => {}
+                Effect::Changed { .. } | Effect::Discard(_) => {}
                 Effect::Observe(observation) => self.observed.push(observation),
             }
         }

@@ -111,6 +111,7 @@ pub(super) fn effects(effects: &[Effect]) -> String {
                 reply: answer,
             } => write!(out, "{} #{}; ", reply(answer), ticket.0),
             Effect::Changed { key } => write!(out, "changed {}; ", key.escape_ascii()),
+            Effect::Discard(_) => continue,
             Effect::Observe(observation) => write!(out, "{observation:?}; "),
         };
     }

@@ -196,7 +196,7 @@ impl World {
                 }
                 Effect::Send { to, frame } => self.send(at, to.0 as usize, frame),
                 Effect::Reply { ticket, reply } => results.replies.push((ticket.0, reply)),
-                Effect::Changed { .. } => {}
+                Effect::Changed { .. } | Effect::Discard(_) => {}
                 Effect::Observe(observation) => self.observe(at, observation, &mut results)?,
             }
         }

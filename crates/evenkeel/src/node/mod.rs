@@ -49,7 +49,7 @@ use bytes::{Buf, Bytes};
 use evenkeel_core::causality::Context;
 use evenkeel_core::id::{ActorId, NodeId, PartitionId, Ticket};
 use evenkeel_core::observation::Observation;
-use evenkeel_core::partition::{Effect, Input, Partition, Reply};
+use evenkeel_core::partition::{Effect, Garbage, Input, Partition, Reply};
 use evenkeel_core::time::{Duration, Now, WallMs};
 use evenkeel_core::types::CellId;
 use parking_lot::Mutex;
@@ -120,6 +120,13 @@ struct Guarded {
     partition: Partition,
     /// Empty between two inputs; kept for its room.
     effects: Vec<Effect>,
+}
+
+/// Frees on a thread of its own: there are few and large ones, and tens of milliseconds are nobody's turn.
+fn free(garbage: Garbage) {
+    let name = std::thread::Builder::new().name("free".into());
+    // Where no thread can be had, it is freed here.
+    let _ = name.spawn(move || drop(garbage));
 }
 
 /// Effects over which their buffer is not kept.
@@ -241,6 +248,7 @@ impl Node {
                     }
                 }
                 Effect::Changed { key } => self.waiters.changed(&key),
+                Effect::Discard(garbage) => free(garbage),
                 Effect::Observe(observation) => self.observe(id, &observation),
             }
         }

@@ -19,6 +19,7 @@ mod list_conflicts;
 mod list_laws;
 mod lists;
 mod places;
+mod removals;
 mod replicas;
 mod scans;
 mod score_history;
@@ -57,6 +58,8 @@ struct Node {
     conflicts_left_out: u64,
     /// Awaited keys that have changed.
     changed: Vec<crate::types::Key>,
+    /// How often something was handed on to be freed.
+    discarded: usize,
 }
 
 impl Node {
@@ -79,6 +82,7 @@ impl Node {
             conflicts: Vec::new(),
             conflicts_left_out: 0,
             changed: Vec::new(),
+            discarded: 0,
         };
         let mut effects = Vec::new();
         node.partition.start(node.now, &mut effects);
@@ -114,6 +118,7 @@ impl Node {
                     self.conflicts_left_out += conflicts;
                 }
                 Effect::Changed { key } => self.changed.push(key),
+                Effect::Discard(_) => self.discarded += 1,
                 Effect::Reply { .. } | Effect::Observe(_) => {}
             }
         }

@@ -202,7 +202,7 @@ impl Net {
                     let before = self.replies.insert(ticket, reply);
                     assert!(before.is_none(), "{ticket:?} was answered twice");
                 }
-                Effect::Changed { .. } => {}
+                Effect::Changed { .. } | Effect::Discard(_) => {}
                 Effect::Observe(observation) => self.observed.push((at, observation)),
             }
         }
