@@ -26,7 +26,7 @@ metrics! {
     clients = "gauge", "evenkeel_clients", "Connected clients. High: look for clients that open a connection per request.";
     connections = "counter", "evenkeel_connections_total", "Client connections accepted. Growing fast: clients do not keep their connections.";
     clients_rejected = "counter", "evenkeel_clients_rejected_total", "Connections refused because maxclients were connected. Growing: raise maxclients, or look for clients that leak connections.";
-    commands = "counter", "evenkeel_commands_total", "Commands executed. Growing faster than the application explains: look at INFO commandstats.";
+    commands = "counter", "evenkeel_commands_total", "Commands executed. Growing faster than the application explains: look at evenkeel top and INFO commandstats.";
     errors = "counter", "evenkeel_command_errors_total", "Commands answered with an error. Growing: look at the clients' logs for the error's first word.";
     forwarded = "counter", "evenkeel_forwarded_total", "Commands forwarded to a node that holds the key. High: let clients use the slot map.";
     conditional = "counter", "evenkeel_conditional_total", "Conditional commands run on this node. High next to other nodes: it is the home of the busiest keys; spread them over more hash slots.";

@@ -255,7 +255,8 @@ pub(crate) fn matrix(reply: &Reply, indent: &str) -> String {
     columns(&rows, indent)
 }
 
-fn verdict(reply: &Reply) -> String {
+/// In one line.
+pub(crate) fn verdict(reply: &Reply) -> String {
     let missing = reply.field("missing-events").text().unwrap_or_default();
     if reply.field("converged").is_true() {
         "converged: no replica lacks anything".to_owned()

@@ -7,6 +7,7 @@ pub(crate) mod local;
 mod serve;
 pub(crate) mod table;
 pub(crate) mod talk;
+mod top;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
   evenkeel demo                      the whole story with three real nodes, in half a minute
   evenkeel dev                       three nodes to play with, on ports 7001 to 7003
   evenkeel serve                     one node on 127.0.0.1:6379, data in ./evenkeel-data
+  evenkeel top                       the nodes, what they do and how far they are apart, live
   evenkeel inspect cart:17           what every replica holds of a key, and why the winner won"
 )]
 struct Cli {
@@ -41,6 +43,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Show how far the replicas are apart, exactly
     Divergence(divergence::Args),
+    /// Watch the nodes: throughput, divergence, slow commands
+    Top(top::Args),
     /// Put load on any Redis-protocol server and print throughput and latency
     Bench(crate::bench::Args),
 }
@@ -62,6 +66,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Divergence(args) => divergence::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Top(args) => top::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => crate::bench::run(args),
     };
     match done {

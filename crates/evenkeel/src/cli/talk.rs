@@ -43,6 +43,11 @@ impl Talk {
         Ok(talk)
     }
 
+    /// How long each of the following replies may take.
+    pub(crate) fn answer_within(&self, limit: Duration) -> Result<()> {
+        Ok(self.stream.set_read_timeout(Some(limit))?)
+    }
+
     /// Runs a command; an error of the node is an error here.
     pub(crate) fn run<A: AsRef<[u8]>>(&mut self, command: &[A]) -> Result<Reply> {
         let mut out = Vec::new();

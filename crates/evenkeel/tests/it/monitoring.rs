@@ -112,3 +112,60 @@ fn a_log_in_json_is_an_object_on_each_line_with_its_fields_beside_the_message() 
     assert_eq!(status.code(), Some(2));
     assert!(said.contains("possible values: text, json"), "{said}");
 }
+
+/// What `evenkeel top` says of a cluster, asked at its first node.
+fn top(cluster: &Cluster, flags: &[&str]) -> String {
+    let address = cluster.nodes[0].plan.client_address();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .args(["top", "--node", &address, "--once"])
+        .args(flags)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn top_shows_each_node_who_lacks_what_and_who_is_silent() {
+    let cluster = Cluster::start(3, &[]);
+    cluster.run(0, "CONFIG SET slowlog-log-slower-than 0");
+    cluster.run(0, "SET key value");
+    cluster.await_converged();
+    let text = top(&cluster, &[]);
+    assert!(
+        text.contains("converged: no replica lacks anything"),
+        "{text}"
+    );
+    assert!(text.contains("SET key value"), "a slow command: {text}");
+    assert!(
+        !text.contains('\u{1b}'),
+        "no escape codes without a terminal"
+    );
+    assert_eq!(cluster.run(0, "EK.FAULT MUTE *"), "OK");
+    cluster.run(0, "SET key other");
+    let look: Value = serde_json::from_str(&top(&cluster, &["--json"])).unwrap();
+    let nodes = look["nodes"].as_array().unwrap();
+    let names: Vec<&str> = nodes
+        .iter()
+        .map(|node| node["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["A", "B", "C"]);
+    assert!(nodes.iter().all(|node| node["reachable"] == true), "{look}");
+    assert_eq!(nodes[1]["keys"], 1);
+    assert_eq!(look["divergence"]["missing-events"], 2);
+    assert!(
+        look["busiest"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|kind| kind["command"] == "set"),
+        "{look}"
+    );
+    cluster.nodes[2].kill();
+    let look: Value = serde_json::from_str(&top(&cluster, &["--json"])).unwrap();
+    assert_eq!(look["nodes"][2]["reachable"], false);
+    assert_eq!(look["divergence"]["unreachable"], true);
+    let text = top(&cluster, &[]);
+    assert!(text.contains("no answer"), "{text}");
+}
