@@ -14,6 +14,10 @@ const A: usize = 0;
 const B: usize = 1;
 const C: usize = 2;
 
+/// Between the writes of two nodes: several steps of the clock by which the later one of concurrent writes is shown, or
+/// writes of the same millisecond would be decided by the nodes' names for this start.
+const APART: Duration = Duration::from_millis(10);
+
 /// What everybody has before the cut.
 const BEFORE: [&str; 4] = [
     "SET motto calm",
@@ -108,6 +112,7 @@ fn write(cluster: &mut Cluster, screen: &Screen) -> Result<(usize, Duration)> {
         });
         let said: Vec<String> = said.collect();
         screen.note(&format!("  on {name}: {}", said.join(", ")))?;
+        std::thread::sleep(APART);
     }
     Ok((answered, slowest))
 }
