@@ -20,7 +20,7 @@ cases=("$@")
 [ ${#cases[@]} -gt 0 ] || cases=(set:1 set:16 set:64 get:1 get:16 get:64)
 
 dir=$(mktemp -d)
-base=$((20000 + RANDOM % 12000))
+base=${BASE_PORT:-$((20000 + RANDOM % 12000))}
 ek_pids=() redis_pids=()
 finish() {
   kill "${ek_pids[@]}" "${redis_pids[@]}" 2>/dev/null || true

@@ -8,7 +8,7 @@ set -euo pipefail
 evenkeel=$1 keys=$2
 
 dir=$(mktemp -d)
-base=$((20000 + RANDOM % 12000))
+base=${BASE_PORT:-$((20000 + RANDOM % 12000))}
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
 members=A=127.0.0.1:$((base + 10)),B=127.0.0.1:$((base + 11)),C=127.0.0.1:$((base + 12))
