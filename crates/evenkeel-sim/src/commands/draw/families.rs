@@ -25,10 +25,10 @@ impl Drawer<'_> {
         self.word()
     }
 
-    /// What goes into a text that is there. No digits where fractions are added: the sums of what came of that would not
-    /// be exact any more, and the model adds with fewer bits than Redis.
+    /// What goes into a text that is there. No digits where fractions or huge numbers are: what came of that would be
+    /// a fraction or beyond 64 bits, with sums that are not exact, and the model adds with fewer bits than Redis.
     fn part(&mut self) -> Bytes {
-        if self.plan.fractions {
+        if self.plan.fractions || self.plan.is_huge() {
             return self.word();
         }
         self.value()
@@ -55,8 +55,16 @@ impl Drawer<'_> {
         let name: &[u8] = match family {
             Family::Text | Family::Counter => return request(&[b"DEL", &key]),
             Family::Set if self.rng.chance(200) => return request(&[b"SPOP", &key]),
+            Family::Set if self.rng.chance(150) => {
+                let (other, member) = (self.other_key(&key, Family::Set), self.field());
+                return request(&[b"SMOVE", &key, &other, &member]);
+            }
             Family::Set => b"SREM",
             Family::Hash => b"HDEL",
+            Family::SortedSet if self.rng.chance(200) => {
+                let name = self.rng.pick(&["ZPOPMIN", "ZPOPMAX"]);
+                return request(&[name.as_bytes(), &key]);
+            }
             Family::SortedSet if self.rng.chance(300) => {
                 let rank = self.rng.pick(&["0", "-1", "1"]);
                 return request(&[b"ZREMRANGEBYRANK", &key, rank.as_bytes(), rank.as_bytes()]);

@@ -33,6 +33,9 @@ impl Family {
     const NO_TEXTS: [Self; 4] = [Self::Set, Self::Hash, Self::SortedSet, Self::List];
 }
 
+/// The greatest amount that is added at a time in most seeds.
+const AMOUNT_SMALL_MAX: u64 = 100;
+
 /// What a seed draws for its commands.
 #[derive(Clone, Debug)]
 pub(crate) struct CommandPlan {
@@ -82,7 +85,7 @@ impl CommandPlan {
         let keys = (0..rng.between(1, 6))
             .map(|_| rng.pick(&families))
             .collect();
-        let huge = rng.chance(150);
+        let huge = rng.chance(250);
         let shortest = rng.spread(50, 5_000);
         Self {
             keys,
@@ -102,13 +105,23 @@ impl CommandPlan {
             lifetime_ms: (shortest, rng.spread(shortest, 40_000)),
             removal_permille: rng.spread(30, 400),
             key_removal_permille: rng.spread(20, 400),
-            amount_max: if huge { 1 << 62 } else { rng.spread(1, 100) },
+            // Up to the last number there is: two nodes that add at once easily go beyond it together.
+            amount_max: if huge {
+                (1 << 63) - 1
+            } else {
+                rng.spread(1, AMOUNT_SMALL_MAX)
+            },
             fractions: rng.chance(500) && !huge,
             transaction_permille: rng.pick(&[0, 50, 300]),
             home_permille: rng.pick(&[0, 500, 1000]),
             expiry_us: rng.spread(200_000, 3_000_000),
             expiry_limit: rng.index(8) + 1,
         }
+    }
+
+    /// Whether two amounts may add up to more than 64 bits hold.
+    const fn is_huge(&self) -> bool {
+        self.amount_max > AMOUNT_SMALL_MAX
     }
 
     /// The keys that clients use.

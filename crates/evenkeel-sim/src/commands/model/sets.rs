@@ -17,7 +17,25 @@ pub(super) fn run(model: &mut Model<'_>, name: &str, args: &[Bytes]) -> Option<O
         "sismember",
         "smismember",
     ];
+    if name == "smove" {
+        return Some(shift(model, &args[1], &args[2], &args[3]));
+    }
     known.contains(&name).then(|| on_members(model, name, args))
+}
+
+fn shift(model: &mut Model<'_>, from: &[u8], to: &[u8], member: &[u8]) -> Outcome {
+    let mut source = members(model, from)?;
+    if source.is_empty() {
+        return Ok(truth(false));
+    }
+    let mut target = members(model, to)?;
+    let moves = source.remove(member);
+    if moves && from != to {
+        target.insert(member.to_vec());
+        model.store(to, Value::Set(target));
+        model.store(from, Value::Set(source));
+    }
+    Ok(truth(moves))
 }
 
 fn members(model: &Model<'_>, key: &[u8]) -> Result<BTreeSet<Bytes>, Reply> {

@@ -22,6 +22,7 @@ pub(super) fn run(model: &mut Model<'_>, name: &str, args: &[Bytes]) -> Option<O
             model.store(&args[1], Value::SortedSet(held));
             count(removed)
         }),
+        "zpopmin" | "zpopmax" => pop(model, &args[1], name == "zpopmax"),
         "zremrangebyrank" => remove_ranks(model, args),
         "zremrangebyscore" => remove_scores(model, args),
         "zcard" => scores(model, &args[1]).map(|held| count(held.len())),
@@ -144,6 +145,20 @@ fn remove_ranks(model: &mut Model<'_>, args: &[Bytes]) -> Outcome {
     });
     model.store(&args[1], Value::SortedSet(held));
     Ok(count(gone.len()))
+}
+
+fn pop(model: &mut Model<'_>, key: &[u8], highest: bool) -> Outcome {
+    let mut held = scores(model, key)?;
+    let mut order = ranked(&held);
+    if highest {
+        order.reverse();
+    }
+    let popped = order.first().map(|(member, score)| {
+        held.remove(member);
+        vec![bulk(member), Reply::Double(*score)]
+    });
+    model.store(key, Value::SortedSet(held));
+    Ok(Reply::Array(popped.unwrap_or_default()))
 }
 
 fn remove_scores(model: &mut Model<'_>, args: &[Bytes]) -> Outcome {
