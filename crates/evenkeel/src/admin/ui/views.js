@@ -64,7 +64,7 @@ export function drawKey(views, writers) {
         el("td", {}, cell && cell.winner ? named(cell.winner) : ""),
         el("td", {}, winner ? time(winner["time-ms"]) : ""),
         el("td", {}, cell ? `${cell.versions.length}${adds ? ` + ${adds} counters` : ""}` : ""),
-        el("td", { class: "text" }, cell ? cell.why : ""),
+        el("td", { class: "text", title: cell?.because ?? "" }, cell ? cell.why : ""),
       ));
     });
   }
