@@ -1,6 +1,6 @@
 //! EK.INSPECT on several nodes.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use evenkeel_resp::Reply;
 
@@ -15,6 +15,12 @@ fn concurrent_versions_are_told_with_their_writers_and_why_one_of_them_shows() {
     assert_eq!(cluster.run(0, "EK.FAULT MUTE *"), "OK");
     assert_eq!(cluster.run(1, "EK.FAULT MUTE *"), "OK");
     assert_eq!(cluster.run(0, "SET motto early"), "OK");
+    // Stamps of one millisecond are equal, and then the greatest actor shows.
+    let written = SystemTime::now();
+    eventually(Duration::from_secs(5), "a later millisecond", || {
+        let since = written.elapsed().ok()?;
+        (since > Duration::from_millis(2)).then_some(())
+    });
     assert_eq!(cluster.run(1, "SET motto late"), "OK");
     assert_eq!(cluster.run(1, "HSET hash f 1 g 2"), "2");
     heal(&cluster);
