@@ -414,6 +414,7 @@ fn judge(mine: u128, is_sound: bool, opinions: &[(&Told, u128)]) -> Option<Sourc
     let with_me = 1 + votes(mine);
     let most = against
         .iter()
+        .rev()
         .max_by_key(|(told, sum)| (votes(*sum), told.is_sound))?;
     let sound = against.iter().find(|(told, _)| told.is_sound);
     if votes(most.1) > with_me {
