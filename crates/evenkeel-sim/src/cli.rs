@@ -108,6 +108,9 @@ struct Less {
     /// Only so many client operations.
     #[arg(long)]
     operations: Option<usize>,
+    /// After each client operation, so many reads of sessions with their tokens, at any node.
+    #[arg(long, value_name = "READS", default_value_t = 0)]
+    hops: usize,
 }
 
 fn parse_fault(name: &str) -> Result<Fault, String> {
@@ -126,6 +129,7 @@ impl Less {
             without,
             nodes: self.nodes.map(usize::from),
             operations: self.operations,
+            hops: self.hops,
         }
     }
 }

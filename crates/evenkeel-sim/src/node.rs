@@ -43,7 +43,7 @@ pub(crate) struct Node {
     pub(crate) resumed_at: u64,
     pub(crate) tick_at: Option<u64>,
     /// Ticks in a row at one instant.
-    pub(crate) ticks: u32,
+    pub(crate) ticks: usize,
     pub(crate) fate: Fate,
     /// A copy of the disk taken earlier.
     pub(crate) image: Option<Image>,

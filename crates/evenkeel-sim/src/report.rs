@@ -64,6 +64,9 @@ pub(crate) fn limit_flags(limits: &Limits) -> String {
     if let Some(operations) = limits.operations {
         flags += &format!(" --operations {operations}");
     }
+    if limits.hops > 0 {
+        flags += &format!(" --hops {}", limits.hops);
+    }
     flags
 }
 

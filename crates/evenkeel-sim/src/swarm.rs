@@ -27,6 +27,9 @@ pub struct Limits {
     pub nodes: Option<usize>,
     /// Fewer client operations.
     pub operations: Option<usize>,
+    /// What is more than in an ordinary run: after each operation, so many reads of sessions, with their tokens, at
+    /// nodes that are up.
+    pub hops: usize,
 }
 
 /// How frames travel.
@@ -56,6 +59,7 @@ pub(crate) struct WorkPlan {
     pub(crate) clear: u64,
     pub(crate) keys: usize,
     pub(crate) operations: usize,
+    pub(crate) hops: usize,
     /// Operations come in bursts of about this many.
     pub(crate) burst: u64,
 }
@@ -134,6 +138,7 @@ impl Plan {
             clear: mix[3],
             keys: KEYS_MIN + rng.index(KEYS_MAX - KEYS_MIN + 1),
             operations: limits.operations.unwrap_or(operations),
+            hops: limits.hops,
             burst: rng.spread(2, 32),
         };
         let small =

@@ -134,6 +134,30 @@ impl Workload {
         }
     }
 
+    /// Reads of sessions that carry their tokens to the node that they go to, for one operation.
+    pub(crate) fn draw_hops(&mut self, universe: &Universe) -> Vec<Operation> {
+        let hops = if universe.cells().is_empty() {
+            0
+        } else {
+            self.plan.hops
+        };
+        (0..hops)
+            .map(|_| {
+                let (session, patience_us) = self.session();
+                let request = Request::Read {
+                    cell: self.cell(universe),
+                    replicas: 1,
+                    after: self.tokens[session].clone(),
+                };
+                Operation {
+                    session,
+                    request,
+                    patience_us,
+                }
+            })
+            .collect()
+    }
+
     fn read(&mut self, session: usize, universe: &Universe) -> Request {
         Request::Read {
             cell: self.cell(universe),

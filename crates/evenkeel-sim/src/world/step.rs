@@ -27,8 +27,8 @@ const SNAPSHOT_CHUNK: u8 = 8;
 /// Frames of one run: many times what a busy run sends, far below what a storm does.
 const MESSAGES_MAX: u64 = 300_000;
 
-/// Ticks at one instant that are still no endless loop.
-const TICKS_MAX: u32 = 100;
+/// Ticks of a node, with nothing else in between, that are still no endless loop.
+const TICKS_MAX: usize = 100;
 
 /// Why the product was called.
 #[derive(Clone, Copy, Default)]
@@ -93,7 +93,9 @@ impl World {
             return Ok(());
         }
         node.ticks += 1;
-        if node.ticks > TICKS_MAX {
+        // Each read that waits has a deadline of its own.
+        let ticks_max = TICKS_MAX * (1 + self.plan.work.hops);
+        if node.ticks > ticks_max {
             return violated(
                 "I15 deadline",
                 "the deadline stays in the past after a tick",
@@ -474,11 +476,19 @@ impl World {
             return Ok(());
         }
         if self.plan.commands.is_some() {
-            return self.client_command(&up);
+            self.client_command(&up)?;
+        } else {
+            let at = up[self.workload.choose_node(up.len())];
+            let operation = self.workload.draw(&self.checker.history.universe);
+            self.ask(at, operation)?;
         }
-        let at = up[self.workload.choose_node(up.len())];
-        let operation = self.workload.draw(&self.checker.history.universe);
-        self.ask(at, operation)
+        for hop in self.workload.draw_hops(&self.checker.history.universe) {
+            let at = up[self.workload.choose_node(up.len())];
+            if !self.nodes[at].paused && self.nodes[at].partition.is_some() {
+                self.ask(at, hop)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn ask(&mut self, at: usize, operation: Operation) -> Verdict {

@@ -54,6 +54,7 @@ fn a_run_without_faults_has_none_and_converges() {
             without,
             nodes: Some(3),
             operations: Some(50),
+            hops: 0,
         },
         ..Options::seed(11)
     });
