@@ -204,8 +204,10 @@ impl<'a> View<'a> {
             return self.removal(key);
         }
         let mut writes = Writes::new();
-        for other in cells.live_kinds().filter(|held| *held != kind) {
-            writes.push(clear_kind(key, other));
+        // A sketch is written over a string that shows: other sketches beneath it must not come back either.
+        let is_shown = self.kind() == Some(kind);
+        for hidden in cells.live_kinds().filter(|held| *held != kind || !is_shown) {
+            writes.push(clear_kind(key, hidden));
         }
         writes.extend(self.settled(key));
         writes

@@ -248,6 +248,24 @@ fn of_any_two_types_the_newest_is_shown_and_the_next_write_or_removal_settles_it
 }
 
 #[test]
+fn adding_to_a_sketch_that_shows_as_a_copied_string_brings_no_hidden_sketch_back() {
+    for at in 0..3 {
+        let mut replicas = Replicas::new(3);
+        replicas.run(0, "PFADD other x");
+        replicas.heal();
+        replicas.run(0, "PFADD k a b c");
+        // A copy is a string of a sketch's form: of another type than the sketch.
+        replicas.run(1, "COPY other k");
+        replicas.agree(&[("PFCOUNT k", "1")]);
+        replicas.run(at, "PFADD k y");
+        replicas.agree(&[("PFCOUNT k", "2")]);
+        replicas.run(at, "EXPIRE k 100");
+        replicas.run(at, "PFADD k z");
+        replicas.agree(&[("PFCOUNT k", "3"), ("TTL k", "100")]);
+    }
+}
+
+#[test]
 fn removals_of_much_merge_as_the_table_says() {
     check(&[
         Row {
