@@ -11,6 +11,14 @@ pub struct Instant(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Duration(pub u64);
 
+impl From<core::time::Duration> for Duration {
+    /// Rounded up: what waits for it does not end early.
+    fn from(length: core::time::Duration) -> Self {
+        let micros = length.as_nanos().div_ceil(1_000);
+        Self(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
 impl Duration {
     /// A length given in milliseconds.
     #[must_use]
@@ -57,4 +65,22 @@ pub struct Now {
     pub instant: Instant,
     /// Wall clock: stamps and deadlines of data.
     pub wall: WallMs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Duration;
+
+    #[test]
+    fn a_length_of_a_clock_is_rounded_up() {
+        let of = |nanos| Duration::from(core::time::Duration::from_nanos(nanos));
+        assert_eq!(
+            [of(0), of(1), of(1_000), of(1_001)],
+            [0, 1, 1, 2].map(Duration)
+        );
+        assert_eq!(
+            Duration::from(core::time::Duration::MAX),
+            Duration(u64::MAX)
+        );
+    }
 }

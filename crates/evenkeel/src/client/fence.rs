@@ -152,9 +152,7 @@ async fn reached(caller: &Caller, seen: &Seen, until: Instant) -> Vec<PartitionI
         if node.holds(*partition) {
             waits.push(async move {
                 let left = until.saturating_duration_since(Instant::now());
-                let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-                let left = evenkeel_core::time::Duration::from_millis(left);
-                let is_here = node.reach(*partition, context, left).await;
+                let is_here = node.reach(*partition, context, left.into()).await;
                 (!is_here).then_some(*partition)
             });
         } else {

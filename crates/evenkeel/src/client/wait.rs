@@ -169,17 +169,17 @@ pub(super) async fn holders_of(node: &Node, owed: Owed, wanted: Wanted) -> usize
 }
 
 async fn holders(node: &Node, partition: PartitionId, dots: Context, wanted: Wanted) -> usize {
-    let left = u64::try_from(wanted.left().as_millis()).unwrap_or(u64::MAX);
-    let left = evenkeel_core::time::Duration::from_millis(left);
     let acks = Acks {
         members: wanted.members,
         durable: wanted.durable,
     };
-    let reached = node.request(partition, left, |ticket, deadline| Input::Await {
-        ticket,
-        dots,
-        acks,
-        deadline,
+    let reached = node.request(partition, wanted.left().into(), |ticket, deadline| {
+        Input::Await {
+            ticket,
+            dots,
+            acks,
+            deadline,
+        }
     });
     match reached.await {
         Some(CoreReply::Reached { members }) => members,

@@ -92,11 +92,9 @@ pub(crate) async fn run_parts_here(node: &Arc<Node>, parts: &[Part]) -> Vec<Done
     for part in parts {
         let writes = writes(part);
         let left = until.saturating_duration_since(tokio::time::Instant::now());
-        let left = u64::try_from(left.as_millis()).unwrap_or(0);
-        let left = evenkeel_core::time::Duration::from_millis(left);
         all.push(match refusal(node, part, writes) {
             Some(reply) => Done::Refused(reply),
-            None if !node.reach(part.partition, &part.after, left).await => Done::Behind,
+            None if !node.reach(part.partition, &part.after, left.into()).await => Done::Behind,
             None => match run_part(node, part) {
                 Some(Ran::Replies {
                     replies, context, ..
