@@ -147,6 +147,44 @@ pub(super) async fn inspect(State(admin): State<Admin>, RawQuery(query): RawQuer
     of_reply(&admin.desk.run(args).await)
 }
 
+/// How many entries a feed gives when it is not told.
+const FEED_DEFAULT: Bytes = Bytes::from_static(b"20");
+
+/// The newest conflicts that this node noticed.
+pub(super) async fn conflicts(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let mut args = words(&["EK.CONFLICTS"]);
+    args.push(parameter(query.as_deref(), "count").unwrap_or(FEED_DEFAULT));
+    match admin.desk.run(args).await {
+        error @ Reply::Error(_) => of_reply(&error),
+        entries => answer(&json!({ "conflicts": to_json(&entries) })),
+    }
+}
+
+/// The newest slow commands of this node.
+pub(super) async fn slow(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let mut args = words(&["SLOWLOG", "GET"]);
+    args.push(parameter(query.as_deref(), "count").unwrap_or(FEED_DEFAULT));
+    let entries = match admin.desk.run(args).await {
+        Reply::Array(entries) => entries,
+        other => return of_reply(&other),
+    };
+    let entries = entries.iter().filter_map(|entry| {
+        let Reply::Array(parts) = entry else {
+            return None;
+        };
+        let part = |at: usize| parts.get(at).map_or(Value::Null, to_json);
+        Some(json!({
+            "id": part(0),
+            "time_s": part(1),
+            "took_us": part(2),
+            "command": part(3),
+            "client": part(4),
+            "client_name": part(5),
+        }))
+    });
+    answer(&json!({ "slow": entries.collect::<Vec<_>>() }))
+}
+
 pub(super) fn words(words: &[&'static str]) -> Vec<Bytes> {
     words
         .iter()

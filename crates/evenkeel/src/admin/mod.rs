@@ -46,6 +46,8 @@ pub(crate) async fn serve(node: Arc<Node>, token: Option<Token>, listener: TcpLi
         .route("/divergence", get(api::divergence))
         .route("/divergence/keys", get(api::differing))
         .route("/inspect", get(api::inspect))
+        .route("/conflicts", get(api::conflicts))
+        .route("/slow", get(api::slow))
         .route("/lab/faults", get(lab::faults).post(lab::change))
         .route("/lab/run", post(lab::run))
         .fallback(api::unknown)

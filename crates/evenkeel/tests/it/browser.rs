@@ -26,7 +26,7 @@ fn the_dashboard_shows_the_nodes_differ_and_meet_and_its_lab_cuts_and_heals() {
     let http = cluster.nodes[0].plan.http_port;
     cluster.run(0, "SET balance 5");
     cluster.await_converged();
-    browser.resize(1280, 1500);
+    browser.resize(1280, 2000);
     browser.open(&format!("http://127.0.0.1:{http}/?key=balance"));
     let large = "#key-values";
     browser.sees("5 everywhere", large, |text| {
@@ -72,6 +72,19 @@ fn the_dashboard_shows_the_nodes_differ_and_meet_and_its_lab_cuts_and_heals() {
     });
     browser.sees("how long writes take", "#visible-table", |text| {
         text.contains(" ms")
+    });
+    cluster.run(0, "SET fight from-a");
+    cluster.run(1, "SET fight from-b");
+    browser.sees("the conflict", "#feed-table", |text| {
+        ["fight", "from-a (A)", "from-b (B)"]
+            .iter()
+            .all(|part| text.contains(part))
+    });
+    cluster.run(1, "CONFIG SET slowlog-log-slower-than 0");
+    cluster.run(1, "ECHO not-so-slow");
+    cluster.run(1, "CONFIG SET slowlog-log-slower-than 10000");
+    browser.sees("the slow command of B", "#slow-table", |text| {
+        text.contains("ECHO not-so-slow")
     });
     browser.picture("dashboard-keys.png");
     cluster.run(0, "EK.FAULT CUT *");

@@ -2,12 +2,14 @@
 
 import { Refused, ask, baseOf, setToken } from "./api.js";
 import { openLab } from "./lab.js";
-import { $, drawDiffering, drawGaps, drawKey, drawNodes, drawRates, drawSlots, drawVisible, pill } from "./views.js";
+import { $, drawConflicts, drawDiffering, drawGaps, drawKey, drawNodes, drawRates, drawSlots, drawSlow, drawVisible, pill } from "./views.js";
 
 const KEY_EVERY_MS = 300;
 const STATUS_EVERY_MS = 1000;
 const TOPOLOGY_EVERY_MS = 5000;
 const DIFFERING_EVERY_MS = 3000;
+const FEEDS_EVERY_MS = 2000;
+const FEED_ROWS = 8;
 const RATES_KEPT = 120;
 const NONE_DIFFER = { keys: [], "left-out": 0, "partitions-left-out": 0 };
 
@@ -98,6 +100,17 @@ async function refreshDiffering() {
   drawDiffering(apart ? await ask("", "divergence/keys?count=10") : NONE_DIFFER);
 }
 
+async function refreshFeeds() {
+  const { conflicts } = await ask("", `conflicts?count=${FEED_ROWS}`);
+  drawConflicts(conflicts);
+  const slow = await Promise.all(topology.nodes.map(async (node) => {
+    const base = baseOf(node, topology.me);
+    const own = base === null ? null : await ask(base, `slow?count=${FEED_ROWS}`).catch(() => null);
+    return (own?.slow ?? []).map((entry) => ({ ...entry, node: node.name }));
+  }));
+  drawSlow(slow.flat().sort((a, b) => b.time_s - a.time_s || b.id - a.id).slice(0, FEED_ROWS));
+}
+
 async function refreshKey() {
   const key = $("key-name").value;
   if (!key) return;
@@ -158,4 +171,5 @@ if (topology) {
   repeat(refreshGaps, STATUS_EVERY_MS);
   repeat(refreshDiffering, DIFFERING_EVERY_MS);
   repeat(refreshKey, KEY_EVERY_MS);
+  repeat(refreshFeeds, FEEDS_EVERY_MS);
 }

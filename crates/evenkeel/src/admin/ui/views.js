@@ -137,6 +137,32 @@ function span(ms) {
   return `${Math.floor(seconds / 86400)} d`;
 }
 
+// Two writes that had not seen each other: what is shown, and what is not.
+export function drawConflicts(conflicts) {
+  const side = (rival) => `${shown(rival.value)} (${rival.writer ?? "?"})`;
+  const body = conflicts.map((entry) => el("tr", {},
+    el("td", {}, time(entry["time-ms"])),
+    el("td", {}, entry.winner.field ? `${entry.key} ${entry.winner.field}` : entry.key),
+    el("td", { class: "text" }, entry.conflict),
+    el("td", { class: "value" }, side(entry.winner)),
+    el("td", { class: "value" }, side(entry.loser))));
+  rows($("feed-table"), ["At", "Key", "About", "Shown", "Lost"], body);
+  $("feed-table").hidden = body.length === 0;
+  $("feed-none").hidden = body.length > 0;
+}
+
+export function drawSlow(entries) {
+  const body = entries.map((entry) => el("tr", {},
+    el("td", {}, time(entry.time_s * 1000).slice(0, 8)),
+    el("td", {}, entry.node),
+    el("td", {}, `${(entry.took_us / 1000).toLocaleString()} ms`),
+    el("td", { class: "value" }, entry.command.join(" ")),
+    el("td", {}, entry.client_name || entry.client)));
+  rows($("slow-table"), ["At", "Node", "Took", "Command", "Client"], body);
+  $("slow-table").hidden = body.length === 0;
+  $("slow-none").hidden = body.length > 0;
+}
+
 export function drawNodes(topology, statuses) {
   const body = topology.nodes.map((node) => {
     const status = statuses.get(node.name);
