@@ -195,10 +195,13 @@ impl Node {
                 .flatten()
                 .collect();
             settled &= !told.is_empty();
-            let Some(suspects) = self.suspects(partition, buckets, is_sound, &told) else {
+            let found = self.suspects(partition, buckets, is_sound, &told);
+            let Some((suspects, all_judged)) = found else {
                 settled = false;
                 continue;
             };
+            // Damage may lie in a key that cannot be compared yet: what is held must not be taken for right.
+            settled &= all_judged || is_sound;
             for (key, source) in suspects {
                 result.damaged = true;
                 let right = match source {
@@ -220,14 +223,15 @@ impl Node {
         settled
     }
 
-    /// The keys of some buckets that are wrong here or nobody knows where, as of now; `None` while nothing can be said.
+    /// The keys of some buckets that are wrong here or nobody knows where, as of now, and whether no other key differs
+    /// that cannot be compared yet; `None` while nothing can be said.
     fn suspects(
         &self,
         partition: PartitionId,
         buckets: &[u8],
         is_sound: bool,
         told: &[(Told, BTreeMap<Key, u128>)],
-    ) -> Option<Vec<(Key, Source)>> {
+    ) -> Option<(Vec<(Key, Source)>, bool)> {
         self.look(partition, |replica| {
             let own = replica.key_sums(buckets);
             let mut comparable = Vec::new();
@@ -243,6 +247,7 @@ impl Node {
             let theirs = comparable.iter().flat_map(|(_, _, sums)| sums.keys());
             let keys: BTreeSet<&Key> = own.keys().chain(theirs).collect();
             let mut suspects = Vec::new();
+            let mut all_judged = true;
             for key in keys {
                 let opinions = comparable
                     .iter()
@@ -251,11 +256,15 @@ impl Node {
                     .map(|(told, _, sums)| (*told, sums.get(key).copied().unwrap_or(0)))
                     .collect();
                 let mine = own.get(key).copied().unwrap_or(0);
+                let differs = |sums: &BTreeMap<Key, u128>| sums.get(key) != own.get(key);
+                if opinions.is_empty() && comparable.iter().any(|(.., sums)| differs(sums)) {
+                    all_judged = false;
+                }
                 if let Some(source) = judge(mine, is_sound, &opinions) {
                     suspects.push((key.clone(), source));
                 }
             }
-            Some(suspects)
+            Some((suspects, all_judged))
         })?
     }
 

@@ -83,6 +83,28 @@ fn damage_that_was_written_over_raises_an_alarm_and_is_settled_by_itself() {
 }
 
 #[test]
+fn damage_in_a_key_that_cannot_be_compared_yet_stays_known_until_it_can() {
+    let cluster = Cluster::start(2, &[]);
+    cluster.run(0, "SET key right");
+    cluster.await_converged();
+    // From here on B lacks an event about the key: what A holds of it is no measure.
+    assert_eq!(cluster.run(0, "EK.FAULT MUTE *"), "OK");
+    assert_eq!(cluster.run(0, "SET key newer"), "OK");
+    assert_eq!(cluster.run(1, "EK.FAULT CORRUPT key"), "OK");
+    for _ in 0..2 {
+        let found = damaged(&cluster, 1);
+        assert!(found.contains("repaired [] unresolved []"), "{found}");
+    }
+    assert_eq!(cluster.run(0, "EK.FAULT CUT *"), "OK");
+    assert_eq!(cluster.run(0, "EK.FAULT HEAL *"), "OK");
+    cluster.await_converged();
+    eventually(SOON, "nothing is damaged any more", || {
+        (damaged(&cluster, 1) == "[partitions 256 damaged []]").then_some(())
+    });
+    assert_eq!(cluster.run(1, "GET key"), "newer");
+}
+
+#[test]
 fn what_is_only_under_way_is_never_taken_for_damage() {
     let cluster = Cluster::start(3, &[]);
     let load = Load::start(&cluster);
