@@ -218,6 +218,8 @@ pub(super) async fn after_token(session: &Session, token: &[u8]) -> Reply {
 
 async fn come_after(caller: &Caller, seen: &Seen, limit: Duration) -> Reply {
     let behind = reached(caller, seen, Instant::now() + limit).await;
+    // Where it fails, the connection goes on as before.
+    caller.trail.borrow_mut().end_fence();
     if !behind.is_empty() {
         return Reply::error(format!(
             "BEHIND after {} ms this node lacks events of {} of the token's {} partitions ; wait longer, or ask the node that gave the token",
