@@ -202,7 +202,7 @@ async fn run_node(
     peer: std::net::TcpListener,
     (http, token): (std::net::TcpListener, Option<Token>),
 ) -> io::Result<()> {
-    for other in node.topology.others() {
+    for other in node.topology().others() {
         tokio::task::spawn_local(link::keep_linked(Arc::clone(&node), other));
     }
     tokio::task::spawn_local(node::tick(Arc::clone(&node)));

@@ -3,13 +3,13 @@
 //! Measured on this node's clock from the write until the other node has told that it holds it, so no skew of clocks
 //! is in it, and the time until it told (a quarter of a second when nobody waits for it) is: an upper bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use evenkeel_core::id::NodeId;
 use evenkeel_core::observation::Delay;
 use hdrhistogram::Histogram;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 /// Upper ends of the histogram's buckets, in milliseconds: fine where links between datacentres and the time until a
 /// node tells lie, coarse where nodes were cut off.
@@ -31,7 +31,8 @@ struct Measured {
 }
 
 /// The delays to each other node (`Some`) and to all of a partition's members (`None`).
-pub(crate) struct Visibility(BTreeMap<Option<NodeId>, Mutex<Measured>>);
+#[derive(Default)]
+pub(crate) struct Visibility(RwLock<BTreeMap<Option<NodeId>, Mutex<Measured>>>);
 
 /// What is told of the delays to one node, or to all.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -79,13 +80,26 @@ fn ms(us: u64) -> f64 {
 impl Visibility {
     /// Nothing measured yet, for these other nodes.
     pub(crate) fn of(peers: impl Iterator<Item = NodeId>) -> Self {
-        let keys = peers.map(Some).chain([None]);
-        Self(keys.map(|key| (key, Mutex::new(Measured::new()))).collect())
+        let all = Self::default();
+        all.measure(peers);
+        all
+    }
+
+    /// Measures the delays to these other nodes, and to no others any more.
+    pub(crate) fn measure(&self, peers: impl Iterator<Item = NodeId>) {
+        let keys: BTreeSet<Option<NodeId>> = peers.map(Some).chain([None]).collect();
+        let mut measured = self.0.write();
+        measured.retain(|key, _| keys.contains(key));
+        for key in keys {
+            measured
+                .entry(key)
+                .or_insert_with(|| Mutex::new(Measured::new()));
+        }
     }
 
     /// Takes delays to a node, or to all.
     pub(crate) fn record(&self, peer: Option<NodeId>, delays: &[Delay]) {
-        if let Some(measured) = self.0.get(&peer) {
+        if let Some(measured) = self.0.read().get(&peer) {
             let mut measured = measured.lock();
             delays.iter().for_each(|delay| measured.record(delay));
         }
@@ -104,7 +118,7 @@ impl Visibility {
                 max_ms: ms(histogram.max()),
             }
         };
-        self.0.iter().map(one).collect()
+        self.0.read().iter().map(one).collect()
     }
 
     /// The Prometheus text form; `name` names a node.
@@ -115,7 +129,7 @@ impl Visibility {
             out,
             "# HELP {NAME} Time from a write on this node until the peer, or every member (peer=\"*\"), has told that it holds it; includes up to 0.25 s until it tells. High: the link to the peer is slow, lossy or was cut; see evenkeel_lag_events and evenkeel_link_up.\n# TYPE {NAME} histogram"
         );
-        for (peer, measured) in &self.0 {
+        for (peer, measured) in self.0.read().iter() {
             let peer = peer.map_or_else(|| "*".to_owned(), &name);
             let measured = measured.lock();
             let mut sum = 0;

@@ -67,7 +67,7 @@ fn foreign_origin(node: &Node, headers: &HeaderMap) -> Result<Option<HeaderValue
         return Ok(None);
     }
     let member = |place: &str| {
-        let mut nodes = node.topology.nodes();
+        let mut nodes = node.topology().nodes();
         nodes.any(|id| node.reached_at(id).http == place)
     };
     if place.is_some_and(member) {

@@ -36,9 +36,9 @@ pub(super) async fn status(State(admin): State<Admin>) -> Response {
     let node = &admin.node;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let metrics = &node.metrics;
-    let peers = node.topology.others().map(|peer| {
+    let peers = node.topology().others().map(|peer| {
         json!({
-            "name": node.topology.name(peer),
+            "name": node.topology().name(peer),
             "linked": node.is_linked(peer),
             "lacks_events": lag(node, peer),
             "lacks_oldest_ms": node.lag_age(peer).map(|age| age.as_millis()),
@@ -46,7 +46,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Response {
     });
     let visible = node.visibility.figures().into_iter().map(|figures| {
         json!({
-            "peer": figures.peer.map_or("*", |peer| node.topology.name(peer)),
+            "peer": figures.peer.map_or_else(|| "*".to_owned(), |peer| node.topology().name(peer)),
             "events": figures.events,
             "p50": figures.p50_ms,
             "p99": figures.p99_ms,
@@ -88,9 +88,9 @@ pub(super) async fn topology(State(admin): State<Admin>) -> Response {
     };
     let mut topology = to_json(&reply);
     let table = Topology::partitions().map(|partition| {
-        let names = admin.node.topology.replicas(partition).into_iter();
+        let names = admin.node.topology().replicas(partition).into_iter();
         names
-            .map(|node| admin.node.topology.name(node))
+            .map(|node| admin.node.topology().name(node))
             .collect::<Vec<_>>()
     });
     topology["table"] = json!(table.collect::<Vec<_>>());

@@ -14,9 +14,9 @@ use crate::node::Node;
 pub(super) async fn ready(State(admin): State<Admin>) -> Response {
     let node = &admin.node;
     let mut text = String::new();
-    for peer in node.topology.others() {
+    for peer in node.topology().others() {
         let link = if node.is_linked(peer) { "up" } else { "down" };
-        let name = node.topology.name(peer);
+        let name = node.topology().name(peer);
         text.push_str(&format!(
             "peer {name}: link {link}, lacks {} events\n",
             lag(node, peer)
@@ -56,17 +56,17 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
         )],
     );
     for (head, value) in PER_PEER {
-        let peers = node.topology.others();
+        let peers = node.topology().others();
         let values: Vec<(String, u64)> = peers
             .map(|peer| {
-                let label = format!("{{peer=\"{}\"}}", node.topology.name(peer));
+                let label = format!("{{peer=\"{}\"}}", node.topology().name(peer));
                 (label, value(node, peer))
             })
             .collect();
         gauge(&mut out, head, &values);
     }
     node.visibility
-        .render(&mut out, |peer| node.topology.name(peer).to_owned());
+        .render(&mut out, |peer| node.topology().name(peer).to_owned());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], out)
 }
 
@@ -109,7 +109,7 @@ const PER_PEER: [(Head, OfPeer); 5] = [
             "Bytes sent to the peer. High without as many writes: repairs, see evenkeel_sync_units_total at the peer.",
         ),
         |node, peer| {
-            let outbox = node.outboxes.get(&peer);
+            let outbox = node.outbox(peer);
             outbox.map_or(0, |outbox| outbox.sent_bytes.load(Ordering::Relaxed))
         },
     ),
@@ -120,7 +120,7 @@ const PER_PEER: [(Head, OfPeer); 5] = [
             "Frames dropped because too many waited for the peer; anti-entropy repairs. Growing: the peer or the link is too slow.",
         ),
         |node, peer| {
-            let outbox = node.outboxes.get(&peer);
+            let outbox = node.outbox(peer);
             outbox.map_or(0, |outbox| outbox.overflowed.load(Ordering::Relaxed))
         },
     ),

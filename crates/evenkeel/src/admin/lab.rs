@@ -20,7 +20,7 @@ const COMMANDS: [&str; 9] = [
 /// The faults of this node's links.
 pub(super) async fn faults(State(admin): State<Admin>) -> Response {
     let node = &admin.node;
-    let faults = node.topology.others().map(|peer| {
+    let faults = node.topology().others().map(|peer| {
         let Fault {
             cut_out,
             cut_in,
@@ -29,7 +29,7 @@ pub(super) async fn faults(State(admin): State<Admin>) -> Response {
             mute,
         } = node.faults.of(peer);
         json!({
-            "peer": node.topology.name(peer),
+            "peer": node.topology().name(peer),
             "cut_in": cut_in,
             "cut_out": cut_out,
             "delay_ms": delay_ms,

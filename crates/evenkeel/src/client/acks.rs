@@ -97,7 +97,9 @@ impl Held {
 fn wanted(session: &Session) -> Wanted {
     let consistency = &session.caller.consistency;
     Wanted {
-        members: consistency.write.of(session.node.topology.replica_count()),
+        members: consistency
+            .write
+            .of(session.node.topology().replica_count()),
         durable: session.node.config.sync == SyncPolicy::Always,
         until: Instant::now() + consistency.timeout,
     }

@@ -296,8 +296,9 @@ async fn watched(node: &Arc<Node>, key: Bytes, kind: Kind) {
     loop {
         let partition = partition_of(&key);
         let member = node
-            .topology
-            .preference(partition)
+            .topology()
+            .replicas(partition)
+            .into_iter()
             .find(|member| node.is_live(*member));
         if let Some(member) = member {
             let asked = node.ask_command(member, command.to_vec(), WATCH + WATCH_GRACE);

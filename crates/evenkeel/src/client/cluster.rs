@@ -17,7 +17,7 @@ use self::nodes::{Endpoint, Range, endpoint, node_id, ranges};
 use super::run::{Args, Outcome, on_partition};
 use super::server::{help, number, text, unknown_subcommand, verbatim};
 use super::session::{Face, Session};
-use crate::node::{Node, Topology};
+use crate::node::{Node, Nodes, Topology};
 
 /// A peer's keys are waited for this long.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ pub(super) fn run(session: &Session, args: Args<'_>) -> Outcome {
         _ if session.face == Face::Standalone => {
             Reply::error("ERR This instance has cluster support disabled")
         }
-        (b"myid", []) => text(node_id(&session.node, session.node.topology.me)),
+        (b"myid", []) => text(node_id(&session.node, session.node.me)),
         (b"info", []) => verbatim(info(&session.node)),
         (b"slots", []) => slots(session),
         (b"shards", []) => shards(session),
@@ -106,7 +106,7 @@ fn positive(text: &[u8]) -> Result<usize, Reply> {
 
 /// The state is ok as long as some member of every partition can be reached.
 fn info(node: &Node) -> String {
-    let known = node.topology.members.len();
+    let known = node.topology().size();
     let served = Topology::partitions()
         .filter(|partition| node.home(*partition).is_some())
         .count();
@@ -130,7 +130,7 @@ fn slots(session: &Session) -> Reply {
         );
         if row.len() == 2 {
             // Nobody else is known yet; this node serves every slot.
-            row.extend(slot_node(session, session.node.topology.me));
+            row.extend(slot_node(session, session.node.me));
         }
         Reply::Array(row)
     });
@@ -149,7 +149,7 @@ fn slot_node(session: &Session, node: NodeId) -> Option<Reply> {
 
 /// One shard for each set of replicas in the same order: the slots that they hold.
 fn shards(session: &Session) -> Reply {
-    let mut shards: Vec<(Vec<NodeId>, Vec<Reply>)> = Vec::new();
+    let mut shards: Vec<(Nodes, Vec<Reply>)> = Vec::new();
     for Range {
         first,
         last,
@@ -193,7 +193,10 @@ fn shard_node(session: &Session, node: NodeId, place: usize) -> Option<Reply> {
 }
 
 fn links(node: &Node) -> Reply {
-    let linked = node.topology.others().filter(|peer| node.is_linked(*peer));
+    let linked = node
+        .topology()
+        .others()
+        .filter(|peer| node.is_linked(*peer));
     let rows = linked.map(|peer| {
         Reply::Map(vec![
             (text("direction"), text("to")),
@@ -208,7 +211,7 @@ fn links(node: &Node) -> Reply {
 }
 
 fn replicas(session: &Session, id: &[u8]) -> Reply {
-    let mut nodes = session.node.topology.nodes();
+    let mut nodes = session.node.topology().nodes();
     let known = nodes.any(|node| node_id(&session.node, node).as_bytes() == id);
     if known {
         // Each node is the first in preference for some slots: to this command a master, without a replica of its own.
@@ -261,7 +264,7 @@ async fn keys_of(node: &Arc<Node>, partition: PartitionId) -> Option<Vec<Reply>>
     if node.holds(partition) {
         return keys_here_of(node, partition);
     }
-    for member in node.topology.replicas(partition) {
+    for member in node.topology().replicas(partition) {
         let asked = node.ask_command(member, command.clone(), ASK_TIMEOUT);
         if let Ok(Reply::Array(keys)) = asked.await {
             return Some(keys);

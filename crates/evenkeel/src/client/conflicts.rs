@@ -22,7 +22,7 @@ type Named<'a> = &'a dyn Fn(Dot) -> Option<String>;
 fn named(node: &Node) -> impl Fn(Dot) -> Option<String> {
     move |dot| {
         let writer = node.writers.node(dot.actor)?;
-        Some(node.topology.name(writer).to_owned())
+        Some(node.topology().name(writer).to_owned())
     }
 }
 

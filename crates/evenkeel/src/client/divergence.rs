@@ -65,7 +65,7 @@ fn total(node: &Node, divergence: &Divergence) -> Vec<(Reply, Reply)> {
     let pairs = divergence.pairs.iter().map(|gap| pair(node, gap));
     let alone = divergence.alone.iter().map(|(at, events)| {
         Reply::Map(vec![
-            (text("node"), text(node.topology.name(*at))),
+            (text("node"), text(node.topology().name(*at))),
             (text("events"), number(*events)),
         ])
     });
@@ -101,8 +101,8 @@ fn weight(gap: &Gap) -> [(Reply, Reply); 3] {
 
 fn pair(node: &Node, pair: &PairGap) -> Reply {
     let mut fields = vec![
-        (text("from"), text(node.topology.name(pair.from))),
-        (text("to"), text(node.topology.name(pair.to))),
+        (text("from"), text(node.topology().name(pair.from))),
+        (text("to"), text(node.topology().name(pair.to))),
         (
             text("missing-events"),
             pair.gap.map_or(Reply::Null, |gap| number(gap.events)),
@@ -138,7 +138,9 @@ fn partition(node: &Node, id: PartitionId, pairs: &[PairGap]) -> Reply {
 fn visible(node: &Node) -> Reply {
     let figures = node.visibility.figures();
     let rows = figures.iter().map(|figures| {
-        let peer = figures.peer.map_or("*", |peer| node.topology.name(peer));
+        let peer = figures
+            .peer
+            .map_or_else(|| "*".to_owned(), |peer| node.topology().name(peer));
         Reply::Map(vec![
             (text("peer"), text(peer)),
             (text("events"), number(figures.events)),
@@ -156,7 +158,7 @@ fn mismatches(node: &Node) -> Reply {
         Reply::Map(vec![
             (text("partition"), number(alarm.partition.0)),
             (text("node"), text(node.config.node.clone())),
-            (text("peer"), text(node.topology.name(alarm.peer))),
+            (text("peer"), text(node.topology().name(alarm.peer))),
             (text("node-digest"), text(format!("{:032x}", alarm.ours))),
             (text("peer-digest"), text(format!("{:032x}", alarm.theirs))),
             (text("seen-ms"), number(alarm.at.0)),
@@ -170,7 +172,7 @@ fn keys(node: Arc<Node>, count: usize) -> Outcome {
     Outcome::Later(Box::pin(async move {
         let found = node.differing_keys(count).await;
         let names = |nodes: &[NodeId]| {
-            let names = nodes.iter().map(|at| text(node.topology.name(*at)));
+            let names = nodes.iter().map(|at| text(node.topology().name(*at)));
             Reply::Array(names.collect())
         };
         let row = |differing: &DifferingKey| {

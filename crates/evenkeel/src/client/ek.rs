@@ -87,9 +87,9 @@ fn await_converged(node: Arc<Node>, args: Args<'_>) -> Outcome {
         match node.await_converged(timeout).await {
             Ok(()) => ok(),
             Err(behind) => {
-                let names: Vec<&str> = behind
+                let names: Vec<String> = behind
                     .iter()
-                    .map(|node_id| node.topology.name(*node_id))
+                    .map(|node_id| node.topology().name(*node_id))
                     .collect();
                 Reply::error(format!(
                     "BEHIND after {} ms {} still lack events or cannot be reached ; wait longer, or see EK.DIVERGENCE",
@@ -107,17 +107,14 @@ fn number(arg: &[u8]) -> Option<u64> {
 
 /// `EK.TOPOLOGY`: the nodes, where they are reached, and how the partitions lie.
 fn topology(node: &Node) -> Reply {
-    let nodes = node.topology.nodes().map(|id| {
+    let nodes = node.topology().nodes().map(|id| {
         let reached = node.reached_at(id);
         let partitions = Topology::partitions()
-            .filter(|partition| node.topology.holds(id, *partition))
+            .filter(|partition| node.topology().holds(id, *partition))
             .count();
         Reply::Map(vec![
-            (text("name"), text(node.topology.name(id))),
-            (
-                text("peer"),
-                text(node.topology.members[id.0 as usize].peer.clone()),
-            ),
+            (text("name"), text(node.topology().name(id))),
+            (text("peer"), text(node.topology().peer(id).clone())),
             (text("client"), text(reached.client)),
             (text("http"), text(reached.http)),
             (text("linked"), Reply::Boolean(node.is_linked(id))),
@@ -125,10 +122,7 @@ fn topology(node: &Node) -> Reply {
         ])
     });
     Reply::Map(vec![
-        (
-            text("cluster"),
-            text(format!("{:016x}", node.topology.cluster)),
-        ),
+        (text("cluster"), text(format!("{:016x}", node.cluster))),
         (text("me"), text(node.config.node.clone())),
         (text("epoch"), integer(0)),
         (
@@ -137,7 +131,7 @@ fn topology(node: &Node) -> Reply {
         ),
         (
             text("replicas"),
-            integer(node.topology.replicas(PartitionId(0)).len() as u64),
+            integer(node.topology().replicas(PartitionId(0)).len() as u64),
         ),
         (text("nodes"), Reply::Array(nodes.collect())),
     ])
@@ -189,7 +183,7 @@ fn fault(node: &Node, args: Args<'_>) -> Reply {
     };
     for peer in peers {
         node.faults.change(peer, &change);
-        if let Some(outbox) = node.outboxes.get(&peer) {
+        if let Some(outbox) = node.outbox(peer) {
             outbox.call();
         }
     }
@@ -208,17 +202,17 @@ fn corrupt(node: &Node, key: &[u8]) -> Reply {
 
 fn peers(node: &Node, name: &[u8]) -> Result<Vec<NodeId>, Reply> {
     if name == b"*" {
-        return Ok(node.topology.others().collect());
+        return Ok(node.topology().others().collect());
     }
     let peer = std::str::from_utf8(name)
         .ok()
-        .and_then(|name| node.topology.by_name(name));
-    let known = peer.filter(|peer| *peer != node.topology.me);
+        .and_then(|name| node.topology().by_name(name));
+    let known = peer.filter(|peer| *peer != node.me);
     known.map(|peer| vec![peer]).ok_or_else(|| {
-        let others: Vec<&str> = node
-            .topology
+        let others: Vec<String> = node
+            .topology()
             .others()
-            .map(|peer| node.topology.name(peer))
+            .map(|peer| node.topology().name(peer))
             .collect();
         Reply::error(format!(
             "ERR '{}' is no peer of this node ; peers: {}",

@@ -72,7 +72,7 @@ pub(super) fn fence(caller: &Caller, partitions: Vec<PartitionId>) -> Later {
 
 async fn raised(caller: &Caller, partitions: &[PartitionId]) -> Result<(), Reply> {
     let node = &caller.node;
-    let wanted = caller.consistency.read.of(node.topology.replica_count());
+    let wanted = caller.consistency.read.of(node.topology().replica_count());
     let until = Instant::now() + caller.consistency.timeout;
     caller.trail.borrow_mut().end_fence();
     let heard = heard_of(node, partitions, wanted, until).await;
@@ -116,8 +116,8 @@ async fn heard_of(
         partitions.iter().all(|id| members(id) >= wanted)
     };
     let mut asked = JoinSet::new();
-    for peer in node.topology.others() {
-        let shared = held_by(&node.topology, peer, partitions);
+    for peer in node.topology().others() {
+        let shared = held_by(&node.topology(), peer, partitions);
         if shared.is_empty() || is_enough(&heard) {
             continue;
         }
@@ -179,7 +179,7 @@ pub(super) fn token_of(session: &Session) -> String {
         }
         Some((partition, context?))
     });
-    token::encode(node.topology.cluster, &seen.collect())
+    token::encode(node.cluster, &seen.collect())
 }
 
 /// `EK.AFTER token [timeout-ms]`: from here on the connection finds at least what the token stands for.
@@ -198,7 +198,7 @@ pub(super) fn after(session: &Session, args: Args<'_>) -> Outcome {
             }
         }
     };
-    let seen = match token::decode(session.node.topology.cluster, args[1]) {
+    let seen = match token::decode(session.node.cluster, args[1]) {
         Ok(seen) => seen,
         Err(error) => return Outcome::Now(Reply::error(error.to_string())),
     };
@@ -210,7 +210,7 @@ pub(super) fn after(session: &Session, args: Args<'_>) -> Outcome {
 
 /// The same without a connection.
 pub(super) async fn after_token(session: &Session, token: &[u8]) -> Reply {
-    match token::decode(session.node.topology.cluster, token) {
+    match token::decode(session.node.cluster, token) {
         Ok(seen) => come_after(&session.caller, &seen, AFTER_DEFAULT).await,
         Err(error) => Reply::error(error.to_string()),
     }

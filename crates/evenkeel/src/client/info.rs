@@ -147,7 +147,10 @@ fn clients(session: &Session, out: &mut String) {
         out,
         &[
             ("connected_clients", &all.len()),
-            ("cluster_connections", &session.node.outboxes.len()),
+            (
+                "cluster_connections",
+                &session.node.topology().others().count(),
+            ),
             (
                 "maxclients",
                 &front.settings.clients_max.load(Ordering::Relaxed),
@@ -379,11 +382,11 @@ fn evenkeel(node: &Node, out: &mut String) {
         format_args!("evenkeel_version:{}", env!("CARGO_PKG_VERSION")),
     );
     line(out, format_args!("node:{}", node.config.node));
-    line(out, format_args!("cluster:{:016x}", node.topology.cluster));
+    line(out, format_args!("cluster:{:016x}", node.cluster));
     line(out, format_args!("incarnation:{:016x}", node.incarnation.0));
-    line(out, format_args!("members:{}", node.topology.members.len()));
+    line(out, format_args!("members:{}", node.topology().size()));
     line(out, format_args!("settled:{}", u8::from(node.is_settled())));
-    for peer in node.topology.others() {
+    for peer in node.topology().others() {
         let (lacks, behind) = node.held().fold((0, 0), |sum, id| {
             let gaps = node.look(id, |partition| {
                 (partition.lag(peer), partition.behind(peer))
@@ -391,7 +394,7 @@ fn evenkeel(node: &Node, out: &mut String) {
             gaps.map_or(sum, |gap| (sum.0 + gap.0, sum.1 + gap.1))
         });
         let link = if node.is_linked(peer) { "up" } else { "down" };
-        let name = node.topology.name(peer);
+        let name = node.topology().name(peer);
         let oldest = node.lag_age(peer).map_or(0, |age| age.as_millis());
         line(
             out,
@@ -437,7 +440,7 @@ fn evenkeel(node: &Node, out: &mut String) {
 /// Alarms, and how long own writes took until others held them.
 fn told_by_observation(node: &Node, out: &mut String) {
     for alarm in node.mismatches.all() {
-        let peer = node.topology.name(alarm.peer);
+        let peer = node.topology().name(alarm.peer);
         line(
             out,
             format_args!(
@@ -447,7 +450,9 @@ fn told_by_observation(node: &Node, out: &mut String) {
         );
     }
     for figures in node.visibility.figures() {
-        let peer = figures.peer.map_or("all", |peer| node.topology.name(peer));
+        let peer = figures
+            .peer
+            .map_or_else(|| "all".to_owned(), |peer| node.topology().name(peer));
         line(
             out,
             format_args!(

@@ -24,7 +24,7 @@ pub(super) fn run(node: Arc<Node>, args: Args<'_>) -> Outcome {
     let partition = Topology::partition_of_slot(slot(args[1]));
     let args = owned(args);
     Outcome::Later(Box::pin(async move {
-        let replicas = node.topology.replicas(partition);
+        let replicas = node.topology().replicas(partition);
         let asked = replicas.iter().map(|replica| view(&node, *replica, &args));
         let views = join_all(asked.collect()).await;
         Reply::Map(vec![
@@ -37,14 +37,14 @@ pub(super) fn run(node: Arc<Node>, args: Args<'_>) -> Outcome {
 }
 
 async fn view(node: &Node, replica: NodeId, args: &[Bytes]) -> Reply {
-    let told = if replica == node.topology.me {
+    let told = if replica == node.me {
         Some(own(node, args))
     } else {
         let asked = node.ask_command(replica, args.to_vec(), TIMEOUT);
         asked.await.ok()
     };
     let mut fields = vec![
-        (text("node"), text(node.topology.name(replica))),
+        (text("node"), text(node.topology().name(replica))),
         (text("reachable"), Reply::Boolean(told.is_some())),
     ];
     if let Some(Reply::Map(more)) = told {
@@ -70,7 +70,7 @@ pub(super) fn here(node: &Node, args: Args<'_>) -> Reply {
         keyspace.inspect(key, args.get(2).copied())
     });
     let name = |actor: ActorId| match node.writers.node(actor) {
-        Some(writer) => node.topology.name(writer).to_owned(),
+        Some(writer) => node.topology().name(writer).to_owned(),
         None => actor.to_string(),
     };
     match found {

@@ -230,7 +230,7 @@ impl Session {
 
     /// `EK.CONSISTENCY`.
     pub(super) fn set_consistency(&mut self, args: Args<'_>) -> Reply {
-        let topology = &self.node.topology;
+        let topology = &self.node.topology();
         let reply = self.caller.consistency.command(topology, args);
         self.follow_consistency();
         reply

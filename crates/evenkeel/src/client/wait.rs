@@ -150,7 +150,7 @@ fn whole(members: usize) -> i64 {
 
 /// How many members hold the one of these writes that fewest hold; all of them when there is no write.
 async fn least_holders(node: &Node, written: &[Owed], wanted: Wanted) -> usize {
-    let mut least = node.topology.replica_count();
+    let mut least = node.topology().replica_count();
     for owed in written {
         least = least.min(holders_of(node, *owed, wanted).await);
     }

@@ -40,7 +40,7 @@ impl Hello {
     pub(super) fn of(node: &Node) -> Self {
         Self {
             version: VERSION,
-            cluster: node.topology.cluster,
+            cluster: node.cluster,
             node: node.config.node.clone(),
             incarnation: node.incarnation.0,
             announce: node.announce.clone(),
@@ -61,7 +61,7 @@ impl Hello {
                 hello.version
             ));
         }
-        if hello.cluster != node.topology.cluster {
+        if hello.cluster != node.cluster {
             return Err(format!(
                 "node {} has another member list; start every node with the same --members",
                 hello.node
@@ -73,7 +73,7 @@ impl Hello {
                 hello.node
             ));
         }
-        if node.topology.by_name(&hello.node).is_none() {
+        if node.topology().by_name(&hello.node).is_none() {
             return Err(format!("node {} is not in the member list", hello.node));
         }
         Ok(hello)

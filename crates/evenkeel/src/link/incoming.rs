@@ -12,7 +12,6 @@ use tokio::time::timeout;
 
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
-use super::outbox::Outbox;
 use super::{CAN_ANSWER, HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES, RELIES};
 use crate::client;
 use crate::node::Node;
@@ -55,7 +54,7 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
             return stream.write_all(&out).await;
         }
     };
-    let Some(peer) = node.topology.by_name(&hello.node) else {
+    let Some(peer) = node.topology().by_name(&hello.node) else {
         return Ok(());
     };
     if node.faults.of(peer).cut_in {
@@ -65,7 +64,7 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
     frame::put(&mut out, Kind::Welcome, &Hello::of(node).encode());
     stream.write_all(&out).await?;
     node.announced(peer, hello.announce);
-    if let Some(outbox) = node.outboxes.get(&peer) {
+    if let Some(outbox) = node.outbox(peer) {
         outbox.call();
     }
     receive(node, peer, stream, input).await
@@ -83,8 +82,8 @@ async fn receive(
         let cut = node.faults.of(peer).cut_in;
         // A peer must know whether what it asks can be answered: by the link that this node has dialled, and on
         // all that was decided while it was away.
-        let outbox = node.outboxes.get(&peer);
-        let can_answer = outbox.is_some_and(Outbox::is_open) && node.is_ready();
+        let outbox = node.outbox(peer);
+        let can_answer = outbox.as_ref().is_some_and(|outbox| outbox.is_open()) && node.is_ready();
         let answers: &[u8] = match can_answer {
             true => &CAN_ANSWER,
             false => &[],
@@ -95,7 +94,7 @@ async fn receive(
             }
             match kind {
                 Kind::Ping => {
-                    if let Some(outbox) = outbox {
+                    if let Some(outbox) = &outbox {
                         outbox.set_relied_on(body[..] == RELIES);
                     }
                     frame::put(&mut pong, Kind::Pong, answers);

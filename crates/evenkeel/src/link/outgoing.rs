@@ -24,13 +24,13 @@ use crate::node::Node;
 
 /// Keeps a link to `peer` as long as the node runs.
 pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
-    let Some(outbox) = node.outboxes.get(&peer) else {
+    let Some(outbox) = node.outbox(peer) else {
         return;
     };
     let mut said = String::new();
     loop {
         if !node.faults.of(peer).is_cut() {
-            let ended = link_once(&node, peer, outbox).await;
+            let ended = link_once(&node, peer, &outbox).await;
             // The same reason five times a second helps nobody: say it when it changes.
             let reason = ended.err().map_or_else(
                 || "closed by the peer".to_owned(),
@@ -38,7 +38,7 @@ pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
             );
             if reason != said {
                 tracing::info!(
-                    peer = node.topology.name(peer),
+                    peer = node.topology().name(peer),
                     reason,
                     "no link, dialling on"
                 );
@@ -51,16 +51,16 @@ pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
 }
 
 async fn link_once(node: &Arc<Node>, peer: NodeId, outbox: &Outbox) -> io::Result<()> {
-    let address = &node.topology.members[peer.0 as usize].peer;
+    let address = node.topology().peer(peer);
     let address =
-        resolve(address).ok_or_else(|| io::Error::other(format!("cannot resolve {address}")))?;
+        resolve(&address).ok_or_else(|| io::Error::other(format!("cannot resolve {address}")))?;
     let mut stream = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await??;
     stream.set_nodelay(true)?;
     let incarnation = timeout(HELLO_TIMEOUT, introduce(node, peer, &mut stream)).await??;
     outbox.set_open(true);
     node.link_up(peer, incarnation);
     client::introduce(node, peer);
-    tracing::info!(peer = node.topology.name(peer), "linked");
+    tracing::info!(peer = node.topology().name(peer), "linked");
     let (reader, writer) = stream.into_split();
     let ended = tokio::select! {
         ended = send_all(node, peer, outbox, writer) => ended,
@@ -100,7 +100,7 @@ async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Res
         )));
     }
     let welcome = Hello::read(&body, node).map_err(io::Error::other)?;
-    if node.topology.by_name(&welcome.node) != Some(peer) {
+    if node.topology().by_name(&welcome.node) != Some(peer) {
         return Err(io::Error::other(format!(
             "node {} answers at the address of another",
             welcome.node

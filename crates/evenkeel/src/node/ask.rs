@@ -87,7 +87,10 @@ impl Node {
 
     /// Asks every linked peer the same, side by side; gives the answers that came in time.
     pub(crate) async fn ask_linked(&self, args: &[Bytes], timeout: Duration) -> Vec<Reply> {
-        let linked = self.topology.others().filter(|peer| self.is_linked(*peer));
+        let linked = self
+            .topology()
+            .others()
+            .filter(|peer| self.is_linked(*peer));
         let asked = linked.map(|peer| self.ask_command(peer, args.to_vec(), timeout));
         let answers = join_all(asked.collect()).await;
         answers.into_iter().filter_map(Result::ok).collect()
@@ -151,7 +154,7 @@ impl Node {
                     let parts = match decode_parts(&body) {
                         Ok(parts) => parts,
                         Err(error) => {
-                            tracing::warn!(from = node.topology.name(from), %error, "a request cannot be read");
+                            tracing::warn!(from = node.topology().name(from), %error, "a request cannot be read");
                             return;
                         }
                     };
@@ -181,11 +184,14 @@ impl Node {
                         self.push(from, Kind::Answer, &out);
                     }
                     Err(error) => {
-                        tracing::warn!(from = self.topology.name(from), %error, "a request cannot be read");
+                        tracing::warn!(from = self.topology().name(from), %error, "a request cannot be read");
                     }
                 }
             }
-            _ => tracing::warn!(from = self.topology.name(from), "a request of unknown kind"),
+            _ => tracing::warn!(
+                from = self.topology().name(from),
+                "a request of unknown kind"
+            ),
         }
     }
 

@@ -27,7 +27,7 @@ impl Node {
     }
 
     async fn contexts_of(&self, node: NodeId, limit: Duration) -> Option<Contexts> {
-        if node == self.topology.me {
+        if node == self.me {
             return Some(self.own_contexts());
         }
         self.ask_contexts(node, &[], limit)
@@ -39,7 +39,7 @@ impl Node {
     /// What every node holds, as far as it can be reached now.
     pub(super) async fn all_contexts(&self, limit: Duration) -> BTreeMap<NodeId, Contexts> {
         let mut all = BTreeMap::new();
-        let nodes: Vec<NodeId> = self.topology.nodes().collect();
+        let nodes: Vec<NodeId> = self.topology().nodes().collect();
         let asked: Vec<_> = nodes
             .iter()
             .map(|node| self.contexts_of(*node, limit))
@@ -70,7 +70,7 @@ impl Node {
                 }
             }
             let behind: Vec<NodeId> = self
-                .topology
+                .topology()
                 .nodes()
                 .filter(|node| !self.has_all(*node, all.get(node), &target))
                 .collect();
@@ -87,7 +87,7 @@ impl Node {
     fn has_all(&self, node: NodeId, contexts: Option<&Contexts>, target: &Contexts) -> bool {
         contexts.is_some_and(|contexts| {
             Topology::partitions()
-                .filter(|id| self.topology.holds(node, *id))
+                .filter(|id| self.topology().holds(node, *id))
                 .all(|id| {
                     target.get(&id).is_none_or(|wanted| {
                         contexts.get(&id).is_some_and(|has| wanted.is_subset(has))

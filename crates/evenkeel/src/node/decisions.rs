@@ -40,10 +40,10 @@ impl Node {
     /// every member there.
     pub(crate) fn decided(&self, partition: PartitionId, dots: &Context) {
         bump(&self.metrics.conditional);
-        if self.topology.preference(partition).next() != Some(self.topology.me) {
+        if self.topology().replicas(partition).first() != Some(&self.me) {
             bump(&self.metrics.conditional_away);
         }
-        if !dots.is_empty() && self.topology.members.len() > 1 {
+        if !dots.is_empty() && self.topology().size() > 1 {
             self.decisions.add(partition, dots);
         }
     }

@@ -107,9 +107,9 @@ impl Node {
         let Some(has) = all.get(&from) else {
             return asks;
         };
-        for to in self.topology.nodes().filter(|to| *to != from) {
+        for to in self.topology().nodes().filter(|to| *to != from) {
             for id in wanted {
-                let Some(context) = has.get(id).filter(|_| self.topology.holds(to, *id)) else {
+                let Some(context) = has.get(id).filter(|_| self.topology().holds(to, *id)) else {
                     continue;
                 };
                 let lacks = match all.get(&to).map(|theirs| theirs.get(id)) {
@@ -144,7 +144,7 @@ impl Node {
             .iter()
             .map(|(_, id, lacks)| (*id, lacks.clone()))
             .collect();
-        let told = if from == self.topology.me {
+        let told = if from == self.me {
             Some(self.gaps_here(&asked))
         } else {
             let question = Question::Repairs(asked);
@@ -156,8 +156,8 @@ impl Node {
 
     fn pairs(&self, all: &BTreeMap<NodeId, Contexts>) -> Vec<PairGap> {
         let mut pairs = Vec::new();
-        for from in self.topology.nodes() {
-            for to in self.topology.nodes().filter(|to| *to != from) {
+        for from in self.topology().nodes() {
+            for to in self.topology().nodes().filter(|to| *to != from) {
                 let (has, lacks) = (all.contains_key(&from), all.contains_key(&to));
                 pairs.push(PairGap {
                     from,
@@ -176,7 +176,7 @@ impl Node {
         let all = self.all_contexts(ASK_TIMEOUT).await;
         let mut found = DifferingKeys {
             unreachable: self
-                .topology
+                .topology()
                 .nodes()
                 .filter(|node| !all.contains_key(node))
                 .collect(),
@@ -246,7 +246,7 @@ impl Node {
         id: PartitionId,
         some: &Context,
     ) -> Option<Vec<Range>> {
-        if node == self.topology.me {
+        if node == self.me {
             return Some(self.touched_here(id, some));
         }
         let question = Question::Touched(id, some.clone());
@@ -263,7 +263,7 @@ impl Node {
         id: PartitionId,
         ranges: Vec<Range>,
     ) -> Option<Digests> {
-        if node == self.topology.me {
+        if node == self.me {
             return self.digests_here(id, &ranges);
         }
         let question = Question::Digests(id, ranges);

@@ -33,7 +33,7 @@ pub use recovery::StartError;
 pub(crate) use recovery::open;
 pub(crate) use scrub::{answer as scrubbed_here, run as keep_scrubbed};
 pub(crate) use ticker::{hear_durable, tick};
-pub(crate) use topology::Topology;
+pub(crate) use topology::{Nodes, Topology};
 pub(crate) use waiters::{Awaited, Call, Unblock, Waiter, Waiters};
 pub(crate) use wal::{Note, Refusal};
 
@@ -45,6 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use bytes::{Buf, Bytes};
 use evenkeel_core::causality::Context;
 use evenkeel_core::id::{ActorId, NodeId, PartitionId, Ticket};
@@ -66,7 +67,11 @@ use crate::visibility::Visibility;
 /// Everything that the parts of a node share.
 pub(crate) struct Node {
     pub(crate) config: Config,
-    pub(crate) topology: Topology,
+    /// This node.
+    pub(crate) me: NodeId,
+    /// The cluster's id: nodes of others are refused.
+    pub(crate) cluster: u64,
+    topology: ArcSwap<Topology>,
     /// The actor of this start.
     pub(crate) incarnation: ActorId,
     pub(crate) announce: Announce,
@@ -79,12 +84,12 @@ pub(crate) struct Node {
     pub(crate) writers: Writers,
     pub(crate) front: Front,
     pub(crate) faults: Faults,
-    pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
+    outboxes: ArcSwap<BTreeMap<NodeId, Arc<Outbox>>>,
     pub(crate) wal: wal::Wal,
     pub(crate) checkpoints: checkpoint::Checkpoints,
     pub(crate) scrubber: scrub::Scrubber,
     /// By partition number; `None` where this node holds no replica.
-    partitions: Vec<Option<Held>>,
+    partitions: Vec<ArcSwapOption<Held>>,
     schedule: ticker::Schedule,
     announced: Mutex<BTreeMap<NodeId, Announce>>,
     pub(crate) waiters: Waiters,
@@ -175,9 +180,24 @@ impl Node {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Who holds what, at this instant. Not for `await`: it is of one instant, and keeps it in memory.
+    pub(crate) fn topology(&self) -> Guard<Arc<Topology>> {
+        self.topology.load()
+    }
+
+    /// What waits to be sent to another node.
+    pub(crate) fn outbox(&self, peer: NodeId) -> Option<Arc<Outbox>> {
+        self.outboxes.load().get(&peer).cloned()
+    }
+
+    /// Whether there is no other node.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.outboxes.load().is_empty()
+    }
+
     /// Whether this node holds a replica of a partition.
     pub(crate) fn holds(&self, partition: PartitionId) -> bool {
-        self.partitions[usize::from(partition.0)].is_some()
+        self.partitions[usize::from(partition.0)].load().is_some()
     }
 
     /// The partitions that this node holds.
@@ -191,8 +211,8 @@ impl Node {
         id: PartitionId,
         work: impl FnOnce(&mut Partition, Now, &mut Vec<Effect>) -> R,
     ) -> Option<R> {
-        let held = self.partitions[usize::from(id.0)].as_ref()?;
-        Some(self.work(id, held, work))
+        let held = self.partitions[usize::from(id.0)].load();
+        Some(self.work(id, held.as_ref()?, work))
     }
 
     fn work<R>(
@@ -224,7 +244,8 @@ impl Node {
 
     /// Works on a partition only when its deadline has come.
     fn with_if_due(&self, id: PartitionId, now: Now) {
-        let Some(held) = &self.partitions[usize::from(id.0)] else {
+        let held = self.partitions[usize::from(id.0)].load();
+        let Some(held) = held.as_ref() else {
             return;
         };
         if held.due.load(Ordering::Relaxed) <= now.instant.0 {
@@ -260,7 +281,7 @@ impl Node {
             Observation::DigestMismatch { peer, ours, theirs } => {
                 tracing::error!(
                     partition = partition.0,
-                    peer = self.topology.name(*peer),
+                    peer = self.topology().name(*peer),
                     node_digest = format!("{ours:032x}"),
                     peer_digest = format!("{theirs:032x}"),
                     "equal contexts, unequal content: a bug or damaged data, report it"
@@ -308,13 +329,14 @@ impl Node {
 
     /// Sends a frame to every linked peer; one that cannot take it misses it.
     pub(crate) fn broadcast(&self, kind: Kind, body: &[u8]) {
-        for (peer, outbox) in &self.outboxes {
+        for (peer, outbox) in self.outboxes.load().iter() {
             outbox.push(kind, body, self.faults.of(*peer));
         }
     }
 
     pub(crate) fn push(&self, to: NodeId, kind: Kind, body: &[u8]) -> bool {
         self.outboxes
+            .load()
             .get(&to)
             .is_some_and(|outbox| outbox.push(kind, body, self.faults.of(to)))
     }
@@ -421,7 +443,7 @@ impl Node {
 
     /// Where a node is reached, as far as it has said.
     pub(crate) fn reached_at(&self, node: NodeId) -> Announce {
-        if node == self.topology.me {
+        if node == self.me {
             return self.announce.clone();
         }
         self.announced
@@ -433,20 +455,21 @@ impl Node {
 
     /// Whether there is a link to a node.
     pub(crate) fn is_linked(&self, node: NodeId) -> bool {
-        node == self.topology.me || self.outboxes.get(&node).is_some_and(Outbox::is_open)
+        node == self.me || self.outbox(node).is_some_and(|outbox| outbox.is_open())
     }
 
     /// Whether a node can be asked something and answer: there is a link in both directions, and it answered within
     /// the last second.
     pub(crate) fn is_live(&self, node: NodeId) -> bool {
-        node == self.topology.me || self.outboxes.get(&node).is_some_and(Outbox::is_live)
+        node == self.me || self.outbox(node).is_some_and(|outbox| outbox.is_live())
     }
 
     /// The first live member of a partition in preference order: where conditional commands run, and who removes what
     /// has expired.
     pub(crate) fn home(&self, partition: PartitionId) -> Option<NodeId> {
-        self.topology
-            .preference(partition)
+        self.topology()
+            .replicas(partition)
+            .into_iter()
             .find(|node| self.is_live(*node))
     }
 
@@ -483,6 +506,7 @@ impl Node {
     /// Looks at a partition without changing it.
     pub(crate) fn look<R>(&self, id: PartitionId, look: impl FnOnce(&Partition) -> R) -> Option<R> {
         self.partitions[usize::from(id.0)]
+            .load()
             .as_ref()
             .map(|held| look(&held.guarded.lock().partition))
     }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use evenkeel_core::codec::DecodeError;
-use evenkeel_core::id::ActorId;
+use evenkeel_core::id::{ActorId, NodeId};
 use evenkeel_core::partition::{Partition, Settings};
 use evenkeel_store::disk::{FileDisk, LockError};
 use evenkeel_store::limits::SEGMENT_BYTES_DEFAULT;
@@ -93,7 +94,7 @@ pub(crate) fn open(
     claim(&config.dir, &topology, &config.node)?;
     let incarnation = ActorId(crate::entropy::random());
     let fresh = |id| {
-        let mut settings = Settings::new(id, topology.me, topology.replicas(id));
+        let mut settings = Settings::new(id, topology.me, topology.replicas(id).into_vec());
         settings.hash_seed = crate::entropy::random();
         Partition::new(settings, incarnation)
     };
@@ -108,7 +109,7 @@ pub(crate) fn open(
             cause: chain(&error),
         },
     )?;
-    let single = topology.members.len() == 1;
+    let single = topology.size() == 1;
     replicas.settle(&log, &config, (single, recovery.created))?;
     tracing::info!(
         checkpoint_bytes = replicas.checkpoint_bytes,
@@ -127,11 +128,10 @@ pub(crate) fn open(
     let node = Node {
         visibility: Visibility::of(topology.others()),
         mismatches: super::Mismatches::default(),
-        outboxes: topology
-            .others()
-            .map(|peer| (peer, Outbox::default()))
-            .collect::<BTreeMap<_, _>>(),
-        topology,
+        outboxes: ArcSwap::from_pointee(outboxes(&topology)),
+        me: topology.me,
+        cluster: topology.cluster,
+        topology: ArcSwap::from_pointee(topology),
         incarnation,
         announce,
         metrics: Metrics::default(),
@@ -158,6 +158,11 @@ pub(crate) fn open(
     Ok(Arc::new(start(node, replicas.partitions)))
 }
 
+fn outboxes(topology: &Topology) -> BTreeMap<NodeId, Arc<Outbox>> {
+    let empty = |peer| (peer, Arc::new(Outbox::default()));
+    topology.others().map(empty).collect()
+}
+
 fn checkpoints_of(bytes: u64) -> Checkpoints {
     let checkpoints = Checkpoints::default();
     checkpoints.bytes.store(bytes, Ordering::Relaxed);
@@ -170,10 +175,10 @@ fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
     node.partitions = partitions
         .into_iter()
         .map(|partition| {
-            partition.map(|mut partition| {
+            ArcSwapOption::from_pointee(partition.map(|mut partition| {
                 partition.start(now, &mut effects);
                 Held::new(partition)
-            })
+            }))
         })
         .collect();
     node

@@ -159,10 +159,10 @@ impl Node {
 
     /// One comparison with all members. Whether every key could be compared with at least one of them.
     async fn compare(&self, partition: PartitionId, is_sound: bool, result: &mut Scrubbed) -> bool {
-        let members = self.topology.replicas(partition);
+        let members = self.topology().replicas(partition);
         let others: Vec<NodeId> = members
             .into_iter()
-            .filter(|member| *member != self.topology.me)
+            .filter(|member| *member != self.me)
             .collect();
         let asked = others
             .iter()
@@ -283,7 +283,7 @@ impl Node {
         match replaced {
             Some(Ok(replaced)) => replaced,
             Some(Err(error)) => {
-                tracing::warn!(%error, from = self.topology.name(member), "what a member holds of a key cannot be read");
+                tracing::warn!(%error, from = self.topology().name(member), "what a member holds of a key cannot be read");
                 false
             }
             None => false,
@@ -298,7 +298,7 @@ impl Node {
         for (key, member) in &result.repaired {
             bump(&self.metrics.scrub_repaired);
             let key = key.escape_ascii().to_string();
-            let from = self.topology.name(*member);
+            let from = self.topology().name(*member);
             tracing::error!(
                 partition = partition.0,
                 key,

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Node;
-use crate::link::Outbox;
 
 /// Members that have not been reached in this time after the start are not waited for.
 const REACHED_WITHIN: Duration = Duration::from_millis(1_000);
@@ -65,16 +64,17 @@ impl Node {
 
     /// Whether all members that are reached send this node what is to be decided here.
     fn is_relied_on(&self) -> bool {
-        let mut reached = self.outboxes.values().filter(|outbox| outbox.is_open());
-        reached.all(Outbox::is_relied_on)
+        let outboxes = self.outboxes.load();
+        let mut reached = outboxes.values().filter(|outbox| outbox.is_open());
+        reached.all(|outbox| outbox.is_relied_on())
     }
 
     fn has_caught_up(&self, without_unreached: bool) -> bool {
-        self.topology.others().all(|peer| {
+        self.topology().others().all(|peer| {
             if !self.is_linked(peer) {
                 return without_unreached;
             }
-            let mut shared = self.held().filter(|id| self.topology.holds(peer, *id));
+            let mut shared = self.held().filter(|id| self.topology().holds(peer, *id));
             shared.all(|id| {
                 let heard = self.look(id, |partition| {
                     partition.has_heard(peer) && partition.behind(peer) == 0

@@ -73,10 +73,7 @@ pub(crate) async fn tick(node: Arc<Node>) {
 }
 
 fn expire(node: &Node, held: &[PartitionId]) {
-    for id in held
-        .iter()
-        .filter(|id| node.home(**id) == Some(node.topology.me))
-    {
+    for id in held.iter().filter(|id| node.home(**id) == Some(node.me)) {
         node.with(*id, |partition, now, effects| {
             Keyspace::new(partition, now, crate::entropy::chance(), effects)
                 .expire_due(EXPIRED_MAX);

@@ -1,17 +1,20 @@
-//! Who holds what: the initial topology, the same on every node.
+//! Who holds what, as this node knows it: one instant of the topology document, with what is asked of it often.
 //!
-//! Partition `p` lives on the members `p, p+1, p+2` modulo their number, in the order of their names. The cluster's
-//! id is a hash of that list, so nodes with different lists refuse each other.
+//! Immutable: a new document makes a new one, and whoever looks at one sees one instant.
 
 use evenkeel_core::id::{NodeId, PartitionId};
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::{Config, Member, PARTITIONS, REPLICAS};
 
+/// Nodes in an order; few enough to stand inline.
+pub(crate) type Nodes = SmallVec<[NodeId; 4]>;
+
 /// The members and this node's place among them.
 #[derive(Clone, Debug)]
 pub(crate) struct Topology {
-    pub(crate) members: Vec<Member>,
+    members: Vec<Member>,
     pub(crate) me: NodeId,
     pub(crate) cluster: u64,
 }
@@ -35,19 +38,29 @@ impl Topology {
         }
     }
 
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..self.members.len()).map(node)
     }
 
-    pub(crate) fn others(&self) -> impl Iterator<Item = NodeId> {
+    pub(crate) fn others(&self) -> impl Iterator<Item = NodeId> + use<> {
         let me = self.me;
         self.nodes().filter(move |node| *node != me)
     }
 
-    pub(crate) fn name(&self, node: NodeId) -> &str {
-        self.members
-            .get(node.0 as usize)
-            .map_or("?", |member| member.name.as_str())
+    /// How many nodes there are.
+    pub(crate) fn size(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn name(&self, node: NodeId) -> String {
+        let member = self.members.get(node.0 as usize);
+        member.map_or_else(|| "?".to_owned(), |member| member.name.clone())
+    }
+
+    /// Where peers dial a node.
+    pub(crate) fn peer(&self, node: NodeId) -> String {
+        let member = self.members.get(node.0 as usize);
+        member.map_or_else(String::new, |member| member.peer.clone())
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<NodeId> {
@@ -58,15 +71,11 @@ impl Topology {
     }
 
     /// The members of a partition, in preference order: the first one that lives is its home.
-    pub(crate) fn replicas(&self, partition: PartitionId) -> Vec<NodeId> {
-        self.preference(partition).collect()
-    }
-
-    /// The same, one after the other.
-    pub(crate) fn preference(&self, partition: PartitionId) -> impl Iterator<Item = NodeId> {
+    pub(crate) fn replicas(&self, partition: PartitionId) -> Nodes {
         let count = self.members.len();
         (0..self.replica_count())
-            .map(move |offset| node((usize::from(partition.0) + offset) % count))
+            .map(|offset| node((usize::from(partition.0) + offset) % count))
+            .collect()
     }
 
     /// How many members each partition has.

@@ -9,14 +9,14 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::super::session::Session;
 use crate::config::PARTITIONS;
-use crate::node::{Node, Topology};
+use crate::node::{Node, Nodes, Topology};
 
 /// Slots of one after the other that the same replicas hold.
 pub(super) struct Range {
     pub(super) first: u16,
     pub(super) last: u16,
     /// In preference order, those that cannot be reached behind the others.
-    pub(super) replicas: Vec<NodeId>,
+    pub(super) replicas: Nodes,
 }
 
 /// All slots in order.
@@ -24,7 +24,7 @@ pub(super) fn ranges(node: &Node) -> Vec<Range> {
     const WIDTH: u16 = SLOTS / PARTITIONS;
     let mut ranges: Vec<Range> = Vec::new();
     for partition in Topology::partitions() {
-        let mut replicas = node.topology.replicas(partition);
+        let mut replicas = node.topology().replicas(partition);
         // A client that finds a node dead asks again: it must then be sent to one that lives.
         replicas.sort_by_key(|replica| !node.is_linked(*replica));
         let first = partition.0 * WIDTH;
@@ -43,8 +43,8 @@ pub(super) fn ranges(node: &Node) -> Vec<Range> {
 
 /// A node's id: the same in every start and at every node, since clients keep it.
 pub(super) fn node_id(node: &Node, member: NodeId) -> String {
-    let name = node.topology.name(member);
-    let cluster = node.topology.cluster;
+    let name = node.topology().name(member);
+    let cluster = node.cluster;
     let id = xxh3_128(format!("{cluster:016x}/{name}").as_bytes());
     format!("{id:032x}{:08x}", cluster >> 32)
 }
@@ -64,11 +64,11 @@ pub(super) fn endpoint(session: &Session, member: NodeId) -> Option<Endpoint> {
     let everywhere = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
     let host = if !everywhere {
         host.to_owned()
-    } else if member == node.topology.me {
+    } else if member == node.me {
         // Bound to every address: the one that this client came to is right for it.
         session.connected.local?.ip().to_string()
     } else {
-        let peer = &node.topology.members.get(member.0 as usize)?.peer;
+        let peer = node.topology().peer(member);
         let (host, _) = peer.rsplit_once(':')?;
         host.trim_matches(['[', ']']).to_owned()
     };
@@ -83,22 +83,16 @@ pub(super) fn table(session: &Session) -> String {
     let node = &session.node;
     let ranges = ranges(node);
     let mut table = String::new();
-    for member in node.topology.nodes() {
+    for member in node.topology().nodes() {
         let Some(Endpoint { host, port }) = endpoint(session, member) else {
             continue;
         };
-        let myself = if member == node.topology.me {
-            "myself,"
-        } else {
-            ""
-        };
+        let myself = if member == node.me { "myself," } else { "" };
         let linked = node.is_linked(member);
         let failed = if linked { "" } else { ",fail" };
         let state = if linked { "connected" } else { "disconnected" };
-        let peer = node.topology.members.get(member.0 as usize);
-        let bus = peer
-            .and_then(|peer| peer.peer.rsplit_once(':'))
-            .map_or("0", |(_, port)| port);
+        let peer = node.topology().peer(member);
+        let bus = peer.rsplit_once(':').map_or("0", |(_, port)| port);
         // Writing to a string cannot fail.
         let _ = write!(
             table,

@@ -125,7 +125,7 @@ pub(in crate::client) fn run(session: &Session, args: Args<'_>) -> Outcome {
     };
     let here = question.here(&session.node, args);
     let args = owned(args);
-    if session.node.outboxes.is_empty() {
+    if session.node.is_alone() {
         return Outcome::Now(question.fold(vec![here], &args));
     }
     let node = Arc::clone(&session.node);

@@ -17,7 +17,7 @@ const ANEW: u8 = 0xff;
 
 /// Sends a message to every linked peer.
 pub(super) fn publish(node: &Node, space: Space, channel: &[u8], message: &[u8]) {
-    if node.outboxes.is_empty() {
+    if node.is_alone() {
         return;
     }
     let mut body = Vec::with_capacity(message.len() + channel.len() + 16);
@@ -52,7 +52,7 @@ fn read_space(input: &mut Reader<'_>) -> Result<Space, DecodeError> {
 
 /// Tells all peers how many listen to a name here.
 pub(super) fn tell_interest(node: &Node, space: Space, name: &[u8], count: usize) {
-    if !node.outboxes.is_empty() {
+    if !node.is_alone() {
         node.broadcast(Kind::Interest, &interest(space, name, count));
     }
 }

@@ -116,8 +116,7 @@ impl Caller {
     pub(in crate::client) fn is_here(&self, partition: PartitionId, route: Route) -> bool {
         let node = &self.node;
         node.holds(partition)
-            && (route == Route::Near
-                || node.is_settled() && node.home(partition) == Some(node.topology.me))
+            && (route == Route::Near || node.is_settled() && node.home(partition) == Some(node.me))
             && self.is_fresh(partition)
     }
 
@@ -142,11 +141,12 @@ impl Caller {
     fn candidates(&self, partition: PartitionId, route: Route) -> Vec<NodeId> {
         let node = &self.node;
         let (mut live, rest): (Vec<NodeId>, Vec<NodeId>) = node
-            .topology
-            .preference(partition)
+            .topology()
+            .replicas(partition)
+            .into_iter()
             .partition(|member| node.is_live(*member));
         if route == Route::Near
-            && let Some(at) = live.iter().position(|member| *member == node.topology.me)
+            && let Some(at) = live.iter().position(|member| *member == node.me)
         {
             live[..=at].rotate_right(1);
         }
@@ -159,8 +159,8 @@ impl Caller {
         let mut ends: Vec<Option<End>> = pieces.iter().map(|_| None).collect();
         let mut asked: Vec<(NodeId, Vec<usize>)> = Vec::new();
         for (at, piece) in pieces.iter().enumerate() {
-            let first = self.target(piece).unwrap_or(self.node.topology.me);
-            if first == self.node.topology.me {
+            let first = self.target(piece).unwrap_or(self.node.me);
+            if first == self.node.me {
                 ends[at] = Some(self.run_piece(piece).await);
             } else if let Some((_, places)) = asked.iter_mut().find(|(node, _)| *node == first) {
                 places.push(at);
@@ -253,7 +253,7 @@ impl Caller {
     }
 
     async fn try_at(&self, member: NodeId, piece: &Piece) -> Tried {
-        if member == self.node.topology.me {
+        if member == self.node.me {
             return self.run_here(piece).await;
         }
         let tried = self.ask(member, &[piece]).await.pop();
@@ -389,7 +389,7 @@ impl Caller {
 fn in_doubt(node: &Node, member: NodeId) -> Reply {
     Reply::error(format!(
         "INDOUBT the command was sent to {} and no answer came ; it may have been done, read before you repeat it",
-        node.topology.name(member)
+        node.topology().name(member)
     ))
 }
 

@@ -61,8 +61,9 @@ pub(in crate::client) async fn forward_read(
 ) -> Reply {
     bump(&node.metrics.forwarded);
     let (live, rest): (Vec<_>, Vec<_>) = node
-        .topology
-        .preference(partition)
+        .topology()
+        .replicas(partition)
+        .into_iter()
         .partition(|member| node.is_live(*member));
     for member in live.into_iter().chain(rest) {
         let answer = node.ask_command(member, args.clone(), FORWARD_TIMEOUT);
