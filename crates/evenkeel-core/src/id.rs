@@ -22,6 +22,32 @@ impl fmt::Display for NodeId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct ActorId(pub u64);
 
+/// The bit of an actor's number that says whether it is a guest's.
+const GUEST: u64 = 1 << 63;
+
+impl ActorId {
+    /// The actor of an incarnation, from a random number.
+    #[must_use]
+    pub const fn ordinary(random: u64) -> Self {
+        Self(random & !GUEST)
+    }
+
+    /// The actor of a replica outside its replica set, from a random number.
+    ///
+    /// Each increment of a guest is a chain of its own, so a chain's first event is all that there is of it: what is
+    /// collected by that, everybody must be able to see from the number alone (replication.md 2.5 and 8).
+    #[must_use]
+    pub const fn guest(random: u64) -> Self {
+        Self(random | GUEST)
+    }
+
+    /// Whether it is a guest's.
+    #[must_use]
+    pub const fn is_guest(self) -> bool {
+        self.0 & GUEST != 0
+    }
+}
+
 impl fmt::Display for ActorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04x}", self.0 >> 48)

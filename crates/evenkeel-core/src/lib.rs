@@ -2,7 +2,7 @@
 //!
 //! No socket, clock, file, thread or random source is touched here: time, frames and entropy come in as inputs,
 //! and everything to be done goes out as effects. The production shell and the simulator drive the same code.
-//! Modules from low to high: [`id`], [`time`], [`limits`], [`codec`] → [`rdb`] → [`causality`] → [`types`] → [`event`],
+//! Modules from low to high: [`id`], [`membership`], [`time`], [`limits`], [`codec`] → [`rdb`] → [`causality`] → [`types`] → [`event`],
 //! [`message`], [`observation`] → [`wire`] → [`partition`] → [`command`]. A file uses only lower ones.
 
 pub mod bug;
@@ -12,6 +12,7 @@ pub mod command;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod membership;
 pub mod message;
 pub mod observation;
 pub mod partition;

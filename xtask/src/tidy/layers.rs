@@ -12,7 +12,7 @@ const SRC: &str = "crates/evenkeel-core/src/";
 
 /// The layers of the core, low to high. Modules of one layer may import each other.
 const LAYERS: &[&[&str]] = &[
-    &["id", "time", "limits", "codec"],
+    &["id", "membership", "time", "limits", "codec"],
     &["rdb"],
     &["causality"],
     &["types"],

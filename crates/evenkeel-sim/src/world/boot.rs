@@ -114,7 +114,7 @@ impl World {
         if self.nodes[at].partition.is_some() || self.nodes[at].lost {
             return Ok(());
         }
-        let fresh = ActorId(self.actors.next());
+        let fresh = ActorId::ordinary(self.actors.next());
         let mut kept = (self.keeps_actor == KeepsActor::Always && self.nodes[at].boot > 0)
             .then_some(self.nodes[at].actor);
         let mut front_lost = false;

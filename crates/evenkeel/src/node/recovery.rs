@@ -92,7 +92,7 @@ pub(crate) fn open(
     let topology = Topology::of(&config);
     let disk = FileDisk::open(&config.dir)?;
     claim(&config.dir, &topology, &config.node)?;
-    let incarnation = ActorId(crate::entropy::random());
+    let incarnation = ActorId::ordinary(crate::entropy::random());
     let fresh = |id| {
         let mut settings = Settings::new(id, topology.me, topology.replicas(id).into_vec());
         settings.hash_seed = crate::entropy::random();
