@@ -53,6 +53,10 @@ bugs! {
     M14 = "M14",
     /// Dead chains are collected without the owner's advert.
     M16 = "M16",
+    /// A guest drops what a member has, when a crash may still take it from there.
+    M10 = "M10",
+    /// A guest extends a chain that it may have sent.
+    M15 = "M15",
     /// The whole context is joined after a partial transfer.
     M17 = "M17",
     /// A range delete leaves no mask.
@@ -103,6 +107,10 @@ bugs! {
     CheckpointNotAtomic = "checkpoint-not-atomic",
     /// The log loses records that the checkpoint does not hold.
     SegmentDroppedEarly = "segment-dropped-early",
+    /// A replica is dropped before the members hold what it holds.
+    DropUncovered = "drop-before-covered",
+    /// Who joins serves before it has fetched what the members hold.
+    JoinUnsynced = "join-without-anti-entropy",
     /// A log without its beginning is read as if nothing were missing.
     LossIgnored = "loss-ignored",
 }

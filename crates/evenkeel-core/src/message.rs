@@ -46,6 +46,8 @@ pub struct Advert {
     pub tail: Context,
     /// The sender's content digest: equal wherever whole contexts are equal (replication.md 11).
     pub digest: u128,
+    /// The actor under which the sender mints, where it is not its incarnation.
+    pub minter: Option<ActorId>,
 }
 
 /// Everything from one instant of the sender's state (replication.md 2.2).
@@ -154,6 +156,8 @@ pub enum Note {
         /// The bound.
         bound: Hlc,
     },
+    /// The replica was dropped: what follows is of an empty one. Closed actors stay closed.
+    Dropped,
     /// An actor was closed: its dots up to `upto` that are not in `keep` are void (replication.md 4.4).
     Fenced {
         /// The closed actor.

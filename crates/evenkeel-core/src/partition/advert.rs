@@ -4,9 +4,9 @@
 //! proof of convergence: equal contexts must come with equal digests (replication.md 9 and 11).
 
 use super::{Effect, Partition};
-use crate::id::{ActorId, NodeId};
+use crate::id::NodeId;
 use crate::limits::{ADVERT_AFTER_CHANGE, ADVERT_INTERVAL, ADVERT_INTERVAL_MAX};
-use crate::message::{Advert, Message};
+use crate::message::{Advert, Head, Message};
 use crate::observation::Observation;
 use crate::time::{Duration, Now};
 
@@ -16,20 +16,39 @@ impl Partition {
             durable: self.durable.clone(),
             tail: self.replica.context().difference(&self.durable),
             digest: self.replica.digest(),
+            minter: (self.actor() != self.incarnation()).then(|| self.actor()),
         })
     }
 
-    /// Tells every reachable member, and sets the time of the next advert.
+    /// Whether this replica tells by itself what it holds: outside the list only while a member has to fetch something.
+    pub(super) fn advertises(&self) -> bool {
+        self.role().is_member() || !self.is_covered()
+    }
+
+    /// Tells whoever is to know of this replica, and sets the time of the next advert.
     pub(super) fn advertise(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.advert_due = now.instant + self.advert_interval;
         let doubled = Duration(self.advert_interval.0 * 2);
         self.advert_interval = doubled.min(ADVERT_INTERVAL_MAX);
-        if self.peers.up().next().is_some() {
-            self.send_all(&self.advert(), effects);
+        if !self.advertises() || self.peers.up().next().is_none() {
+            return;
+        }
+        self.send_all(&self.advert(), effects);
+        if !self.role().is_member() {
+            // Members tell each other what they hold, and nobody else unasked.
+            self.send_all(&Message::AdvertRequest, effects);
         }
     }
 
-    /// Tells one member at once.
+    /// Tells a node whose link has come up.
+    pub(super) fn greet(&self, to: NodeId, effects: &mut Vec<Effect>) {
+        self.advertise_to(to, effects);
+        if !self.role().is_member() {
+            self.send(to, &Message::AdvertRequest, effects);
+        }
+    }
+
+    /// Tells one node at once.
     pub(super) fn advertise_to(&self, to: NodeId, effects: &mut Vec<Effect>) {
         self.send(to, &self.advert(), effects);
     }
@@ -55,22 +74,20 @@ impl Partition {
         self.advertise_to(from, effects);
     }
 
-    /// A member's advert. One of another incarnation than the link proved is an old frame, and not believed.
+    /// A node's advert. One of another incarnation than the link proved is an old frame, and not believed; neither is a
+    /// member's of before it became what it is.
     pub(super) fn advert_heard(
         &mut self,
         now: Now,
-        (from, sender): (NodeId, ActorId),
+        (from, head): (NodeId, Head),
         advert: &Advert,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(peer) = self.peers.get_mut(from) else {
-            return;
-        };
-        if peer.incarnation != Some(sender) {
+        let heard = self.peers.hear((from, head.sender), head.epoch, advert);
+        let Some(member) = heard.map(|peer| peer.is_member()) else {
             effects.push(Effect::Observe(Observation::StaleAnswer { from }));
             return;
-        }
-        peer.hear(advert);
+        };
         let mut theirs = advert.durable.clone();
         theirs.join(&advert.tail);
         let ours = self.replica.digest();
@@ -81,6 +98,10 @@ impl Partition {
                 theirs: advert.digest,
             }));
         }
+        if !member {
+            self.guest_shown(now, &theirs);
+            return;
+        }
         self.tell_visible(now, from, &theirs, effects);
         self.collect_soon(now);
         if !self.replica.context().is_subset(&theirs) {
@@ -88,6 +109,7 @@ impl Partition {
             self.advert_interval = ADVERT_INTERVAL;
             self.advert_due = self.advert_due.min(now.instant + ADVERT_INTERVAL);
         }
-        self.gap_shown(now, from, sender, &theirs);
+        let minter = advert.minter.unwrap_or(head.sender);
+        self.gap_shown(now, from, minter, &theirs);
     }
 }

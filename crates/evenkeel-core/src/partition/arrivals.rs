@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::peers::{Peer, Peers};
 use super::{Effect, Partition};
 use crate::causality::{Context, IntervalSet, Run};
 use crate::id::{ActorId, NodeId};
@@ -72,6 +73,26 @@ impl Arrivals {
             times
         });
         times.min()
+    }
+
+    /// Forgets everything but when this process began.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            started: self.started,
+            ..Self::default()
+        };
+    }
+
+    /// Own events are of another actor from now on.
+    pub(super) fn forget_told(&mut self) {
+        self.visible.clear();
+        self.visible_to_all = IntervalSet::default();
+    }
+
+    /// Forgets what was told of others than the members.
+    pub(super) fn keep_members(&mut self, peers: &Peers) {
+        let member = |node| peers.get(node).is_some_and(Peer::is_member);
+        self.visible.retain(|node, _| member(*node));
     }
 
     /// Forgets what every member holds.
@@ -178,7 +199,7 @@ fn thin(spans: &mut VecDeque<Span>, now: Instant) {
 impl Partition {
     /// Events are held from now on. A replica without other members keeps no times: nobody can lack anything.
     pub(super) fn arrived(&mut self, now: Now, dots: &Context) {
-        if self.settings.members.len() > 1 {
+        if self.peers.members().next().is_some() {
             self.arrivals.note(dots, now.instant);
         }
     }
@@ -191,13 +212,12 @@ impl Partition {
         theirs: &Context,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(own) = theirs.of(self.actor) else {
+        let actor = self.actor();
+        let Some(own) = theirs.of(actor) else {
             return;
         };
-        let others = self.settings.members.len() - 1;
-        let told = self
-            .arrivals
-            .told((self.actor, peer), own, others, now.instant);
+        let others = self.peers.members().count();
+        let told = self.arrivals.told((actor, peer), own, others, now.instant);
         let Some((there, everywhere)) = told else {
             return;
         };

@@ -2,7 +2,7 @@
 
 use super::{Effect, Partition};
 use crate::bug::Bug;
-use crate::causality::Context;
+use crate::causality::{Context, Dot};
 use crate::limits::COLLECT_INTERVAL;
 use crate::observation::Observation;
 use crate::time::Now;
@@ -34,7 +34,7 @@ impl Partition {
         } else {
             self.durable.clone()
         };
-        for (_, peer) in self.peers.iter() {
+        for (_, peer) in self.peers.members() {
             let held = if volatile {
                 &peer.applied
             } else {
@@ -73,7 +73,12 @@ impl Partition {
         if self.settings.switches.breaks(Bug::M16) {
             return true;
         }
-        if owner == self.actor {
+        if owner.is_guest() {
+            // It has one increment, and no other event will ever say more of it.
+            let born = Dot::new(owner, chain.id.birth);
+            return self.replica.context().contains(born) || self.replica.fences.is_void(born);
+        }
+        if owner == self.actor() {
             // Durably here, not only applied: a crash that took the reset back would leave the chain alive at its
             // owner, after range deletes issued meanwhile had told everybody that it is closed for ever.
             return chain.reset_by.is_some_and(|by| self.durable.contains(by));
@@ -83,7 +88,7 @@ impl Partition {
         }
         // The owner has applied the reset, so it extends the chain no more, and all that it issued is here.
         self.peers
-            .of_incarnation(owner)
+            .of_minter(owner)
             .zip(chain.reset_by)
             .is_some_and(|(peer, by)| {
                 peer.durable.contains(by)

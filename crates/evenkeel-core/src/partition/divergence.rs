@@ -59,7 +59,8 @@ impl Partition {
     /// The events of this replica that a member has not told to hold; none for who is no member.
     #[must_use]
     pub fn untold(&self, peer: NodeId) -> Context {
-        self.peers.get(peer).map_or_else(Context::default, |peer| {
+        let member = self.peers.get(peer).filter(|peer| peer.is_member());
+        member.map_or_else(Context::default, |peer| {
             self.replica.context().difference(&peer.applied)
         })
     }

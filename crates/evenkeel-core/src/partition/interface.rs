@@ -6,20 +6,22 @@ use crate::bug::Switches;
 use crate::causality::Context;
 use crate::id::{NodeId, PartitionId, Ticket};
 use crate::limits;
+use crate::membership::Member;
 use crate::observation::Observation;
 use crate::time::{Instant, WallMs};
 use crate::types::{Cell, CellId, Deadline, Key, Range, Total, Value};
 
-/// What a replica of a partition is told at its start, fixed for its life.
+/// What a replica of a partition is told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The partition.
     pub partition: PartitionId,
     /// This node.
     pub me: NodeId,
-    /// All members of the replica set, this node included.
-    pub members: Vec<NodeId>,
-    /// The topology epoch; goes into every frame.
+    /// The members of the replica set. A replica whose node is not among them holds what the members have to fetch.
+    /// Until [`Input::Members`] brings another list.
+    pub members: Vec<Member>,
+    /// The epoch of that list; goes into every frame.
     pub epoch: u64,
     /// By what the hashes of keys are varied: random and secret in a node, or clients can choose keys that collide.
     pub hash_seed: u64,
@@ -34,17 +36,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of `me` in a set of `members`, everything else by default.
+    /// The settings of `me` in a set of `members`, all of them active, everything else by default.
     #[must_use]
     pub fn new(partition: PartitionId, me: NodeId, members: Vec<NodeId>) -> Self {
-        debug_assert!(
-            members.contains(&me),
-            "a replica is a member of its own set"
-        );
         Self {
             partition,
             me,
-            members,
+            members: members.into_iter().map(Member::active).collect(),
             epoch: 0,
             hash_seed: 0,
             index_entries_max: limits::INDEX_ENTRIES_MAX,
@@ -99,7 +97,7 @@ pub enum Write {
 /// How many members must hold a write before it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Acks {
-    /// Members, the receiving one included. 1: the receiving one alone.
+    /// Active members, the receiving one included. 1: the receiving replica alone, whatever its part.
     pub members: usize,
     /// Whether an fsync must cover it on each of them.
     pub durable: bool,
@@ -151,25 +149,32 @@ pub enum Input {
         /// When to answer at the latest.
         deadline: Instant,
     },
-    /// A frame arrived on the link of a member.
+    /// The list of members has changed. One that is not newer than the list known is ignored.
+    Members {
+        /// The epoch of the list.
+        epoch: u64,
+        /// The members.
+        members: Vec<Member>,
+    },
+    /// A frame arrived on the link of a node.
     Frame {
-        /// The member.
+        /// The node.
         from: NodeId,
         /// The bytes.
         frame: Bytes,
     },
     /// An fsync covered the log records of these dots. Each `Persist` effect named its dots.
     Durable(Context),
-    /// A link to a member is up. The handshake proved the incarnation of its process.
+    /// A link to a node is up, be it a member or not. The handshake proved the incarnation of its process.
     PeerUp {
-        /// The member.
+        /// The node.
         peer: NodeId,
         /// The actor it announced.
         incarnation: crate::id::ActorId,
     },
-    /// The link to a member is down.
+    /// The link to a node is down.
     PeerDown {
-        /// The member.
+        /// The node.
         peer: NodeId,
     },
     /// The time of [`super::Partition::deadline`] has come.

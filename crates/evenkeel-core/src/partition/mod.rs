@@ -21,6 +21,7 @@ mod peers;
 mod pending;
 mod ranking;
 mod replica;
+mod roles;
 mod scrub;
 mod slab;
 mod snapshot;
@@ -46,6 +47,7 @@ use crate::codec::DecodeError;
 use crate::event::Batch;
 use crate::id::{ActorId, NodeId};
 use crate::limits::ADVERT_INTERVAL;
+use crate::membership::Role;
 use crate::message::{Head, Message, Nonce, Note};
 use crate::observation::Observation;
 use crate::time::{Duration, Instant, Now};
@@ -55,15 +57,15 @@ use crate::wire::{Record, decode, decode_record, encode};
 #[derive(Clone, Debug)]
 pub struct Partition {
     settings: Settings,
-    /// This incarnation; fresh at every start.
-    actor: ActorId,
-    /// The number of the next dot.
-    next: u64,
+    /// Under whom it mints; fresh at every start.
+    minter: roles::Minter,
     clock: Clock,
     replica: Replica,
     /// The dots of log records whose fsync has returned: never a copy of the context.
     durable: Context,
     peers: peers::Peers,
+    /// What it held when it began to leave.
+    leaving_with: Context,
     pending: pending::Pending,
     sync: sync::Sync,
     snapshots: snapshot::Snapshots,
@@ -76,16 +78,17 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// An empty replica. `actor` must be drawn at random for this start: a dot names one event for ever.
+    /// An empty replica. `incarnation` must be drawn at random for this start: a dot names one event for ever.
     #[must_use]
-    pub fn new(settings: Settings, actor: ActorId) -> Self {
+    pub fn new(settings: Settings, incarnation: ActorId) -> Self {
+        let role = Role::of(&settings.members, settings.me);
         Self {
-            actor,
-            next: 1,
+            minter: roles::Minter::new(incarnation, role),
             clock: Clock::default(),
             replica: Replica::new(settings.switches, settings.hash_seed),
             durable: Context::default(),
-            peers: peers::Peers::new(&settings.members, settings.me),
+            peers: peers::Peers::new(settings.me, settings.epoch, &settings.members),
+            leaving_with: Context::default(),
             pending: pending::Pending::default(),
             sync: sync::Sync::default(),
             snapshots: snapshot::Snapshots::default(),
@@ -117,6 +120,7 @@ impl Partition {
             Record::Frame(_) => {}
             Record::Note(Note::Installed { id }) => self.replay_install(id),
             Record::Note(Note::ClockBound { bound }) => self.clock.restore(bound),
+            Record::Note(Note::Dropped) => self.empty(),
             Record::Note(Note::Fenced { actor, upto, keep }) => {
                 self.replica.fence(actor, upto, keep)
             }
@@ -129,18 +133,16 @@ impl Partition {
     /// Begins to serve. The shell has made sure that everything replayed is durable.
     pub fn start(&mut self, now: Now, effects: &mut Vec<Effect>) {
         // The context holds none of a fresh actor's dots; a reused one would have to go on behind its last.
-        self.next = self
-            .replica
-            .context()
-            .of(self.actor)
-            .and_then(|set| set.max())
-            .map_or(1, |max| max + 1);
+        let own = self.replica.context().of(self.actor());
+        let next = own.and_then(|set| set.max()).map_or(1, |max| max + 1);
+        self.minter.go_on_with(next);
         self.durable = self.replica.context().clone();
         // They were told before the restart.
         self.replica.conflicts = conflicts::Conflicts::default();
         self.trim_index(effects);
         self.arrivals.start(now.instant);
         self.advert_due = now.instant;
+        self.role_taken(now);
         self.collect_soon(now);
     }
 
@@ -178,11 +180,16 @@ impl Partition {
             } => {
                 self.await_dots(pending::Asked { ticket, deadline }, dots, acks, effects);
             }
+            Input::Members { epoch, members } => {
+                self.members_changed(now, (epoch, &members), effects);
+            }
             Input::Frame { from, frame } => self.frame(now, from, frame, effects),
             Input::Durable(dots) => self.made_durable(now, &dots, effects),
             Input::PeerUp { peer, incarnation } => {
                 self.peers.link_up(peer, incarnation);
-                self.advertise_to(peer, effects);
+                if self.advertises() && self.peers.up().any(|told| told == peer) {
+                    self.greet(peer, effects);
+                }
             }
             Input::PeerDown { peer } => {
                 self.peers.link_down(peer);
@@ -225,8 +232,9 @@ impl Partition {
             self.sync.deadline(),
             self.snapshots.deadline(),
             self.collect_due,
+            self.advertises().then_some(self.advert_due),
         ];
-        times.into_iter().flatten().chain([self.advert_due]).min()
+        times.into_iter().flatten().min()
     }
 
     /// The replicated state.
@@ -241,21 +249,21 @@ impl Partition {
         &self.durable
     }
 
-    /// This incarnation.
+    /// The actor under which events are minted here now.
     #[must_use]
     pub const fn actor(&self) -> ActorId {
-        self.actor
+        self.minter.actor()
     }
 
-    /// A number that, like all above it, no event of this incarnation has yet.
+    /// A number that, like all above it, no event of this actor has yet.
     pub(crate) const fn next_number(&self) -> u64 {
-        self.next
+        self.minter.next()
     }
 
-    /// How many events of this replica's present incarnation there are.
+    /// How many events this process has minted here.
     #[must_use]
-    pub const fn minted(&self) -> u64 {
-        self.next - 1
+    pub fn minted(&self) -> u64 {
+        self.minter.all().map(|(_, next)| next - 1).sum()
     }
 
     /// The rules that are broken; none in a product build.
@@ -281,8 +289,8 @@ impl Partition {
     fn head(&self) -> Head {
         Head {
             partition: self.settings.partition,
-            epoch: self.settings.epoch,
-            sender: self.actor,
+            epoch: self.peers.epoch(),
+            sender: self.incarnation(),
         }
     }
 
@@ -307,7 +315,7 @@ impl Partition {
         let base = if self.settings.switches.breaks(Bug::UnfencedReply) {
             0
         } else {
-            self.actor.0
+            self.incarnation().0
         };
         Nonce(base.wrapping_add(self.nonces))
     }
@@ -324,11 +332,12 @@ impl Partition {
                 return;
             }
         };
+        self.peers.note_epoch(head.epoch);
         match message {
+            // It comes again by anti-entropy, if this replica is a member and does not know it yet.
+            Message::Delta(_) if !self.role().is_member() => {}
             Message::Delta(batch) => self.delta(now, (from, frame), batch, effects),
-            Message::Advert(advert) => {
-                self.advert_heard(now, (from, head.sender), &advert, effects)
-            }
+            Message::Advert(advert) => self.advert_heard(now, (from, head), &advert, effects),
             Message::AdvertRequest => self.advert_requested(now, from, effects),
             Message::SyncRequest { nonce, context } => {
                 self.answer_sync(from, nonce, &context, effects)
@@ -366,23 +375,26 @@ impl Partition {
         if reused.iter().any(|bug| self.settings.switches.breaks(*bug)) {
             return Ok(());
         }
-        let minted = |n: u64| n < self.next;
-        let held = |context: &Context| context.of(self.actor).and_then(|set| set.max());
-        let newest = match message {
-            Message::Delta(batch) if batch.actor == self.actor => {
-                Some(batch.first + (batch.ops.len() as u64 - 1))
-            }
-            Message::SyncAnswer(answer) => held(&answer.context),
-            Message::SnapshotChunk(chunk) => held(&chunk.context),
-            _ => None,
+        let minted = |context: &Context| {
+            let newest = |actor| context.of(actor).and_then(|set| set.max());
+            let mut own = self.minter.all();
+            own.all(|(actor, next)| newest(actor).is_none_or(|newest| newest < next))
         };
-        if !newest.is_none_or(minted) {
+        let sound = match message {
+            Message::Delta(batch) => {
+                let next = self.minter.next_of(batch.actor);
+                next.is_none_or(|next| batch.first + (batch.ops.len() as u64 - 1) < next)
+            }
+            Message::SyncAnswer(answer) => minted(&answer.context),
+            Message::SnapshotChunk(chunk) => minted(&chunk.context),
+            _ => true,
+        };
+        if !sound {
             return refuse("it has events of this replica that were never minted here");
         }
+        let own = |actor| self.minter.next_of(actor).is_some();
         match message {
-            Message::SnapshotChunk(chunk)
-                if chunk.fences.iter().any(|fence| fence.0 == self.actor) =>
-            {
+            Message::SnapshotChunk(chunk) if chunk.fences.iter().any(|fence| own(fence.0)) => {
                 refuse("it closes the replica that receives it")
             }
             _ => Ok(()),
@@ -462,7 +474,7 @@ impl Partition {
             self.collect_due = None;
             self.collect(effects);
         }
-        if self.advert_due <= now.instant {
+        if self.advert_due <= now.instant && self.advertises() {
             self.advertise(now, effects);
         }
     }

@@ -10,6 +10,7 @@ use super::{Acks, Effect, Partition, Reply};
 use crate::causality::Context;
 use crate::id::{NodeId, Ticket};
 use crate::limits::PENDING_MAX;
+use crate::membership::Role;
 use crate::message::{Message, Nonce, Unit};
 use crate::time::{Instant, Now};
 use crate::types::{Cell, CellId, CellRef};
@@ -115,7 +116,8 @@ impl Partition {
                 cell: cell.clone(),
             };
             let frame = Bytes::from(encode(self.head(), &message));
-            effects.extend(self.peers.up().map(|to| Effect::Send {
+            let up = self.peers.active().filter(|(_, peer)| peer.up);
+            effects.extend(up.map(|(to, _)| Effect::Send {
                 to,
                 frame: frame.clone(),
             }));
@@ -258,12 +260,23 @@ impl Partition {
             },
             What::Read(read) => Reply::Behind {
                 missing: read.after.difference(self.replica.context()),
-                reached: 1 + read.answers.len(),
+                reached: 1 + self.answers(read).count(),
             },
         }
     }
 
-    /// How many members hold the dots, this one included, as their adverts prove.
+    /// The answers of members that count, to a read.
+    fn answers<'a>(&'a self, read: &'a Read) -> impl Iterator<Item = &'a (Unit, Context)> {
+        let counts = |node| {
+            self.peers
+                .get(node)
+                .is_some_and(super::peers::Peer::is_active)
+        };
+        let answers = read.answers.iter();
+        answers.filter_map(move |(node, answer)| counts(*node).then_some(answer))
+    }
+
+    /// How many active members hold the dots, as their adverts prove; at least this replica, whatever its part.
     fn reached(&self, dots: &Context, acks: Acks) -> usize {
         let here = if acks.durable {
             &self.durable
@@ -277,18 +290,22 @@ impl Partition {
                 &peer.applied
             })
         };
-        usize::from(dots.is_subset(here))
-            + self.peers.iter().filter(|(_, peer)| there(peer)).count()
+        let here = usize::from(dots.is_subset(here));
+        let there = self.peers.active().filter(|(_, peer)| there(peer)).count();
+        if self.role() == Role::Active {
+            here + there
+        } else {
+            here.max(there)
+        }
     }
 
     /// The join of this replica's cell with the answers: exactly the state of the united contexts (replication.md 2.3).
     fn joined(&self, read: &Read) -> Option<Reply> {
-        if 1 + read.answers.len() < read.replicas {
+        if 1 + self.answers(read).count() < read.replicas {
             return None;
         }
         let mut context = self.replica.context().clone();
-        read.answers
-            .values()
+        self.answers(read)
             .for_each(|(_, theirs)| context.join(theirs));
         if !read.after.is_subset(&context) {
             return None;
@@ -296,7 +313,7 @@ impl Partition {
         let held = self.replica.cell(&read.cell).map(CellRef::to_cell);
         let mut cell = held.unwrap_or_default().into_owned();
         let mut known = Context::default();
-        for (unit, theirs) in read.answers.values() {
+        for (unit, theirs) in self.answers(read) {
             cell.join(
                 &unit.state,
                 |dot| theirs.contains(dot) || unit.extra.contains(dot),

@@ -77,6 +77,13 @@ impl Partition {
         });
     }
 
+    /// An advert showed what a node outside the list holds. Nothing of it comes by itself.
+    pub(super) fn guest_shown(&mut self, now: Now, theirs: &Context) {
+        if self.role().is_member() && !theirs.is_subset(self.replica.context()) {
+            self.sync.look(now.instant);
+        }
+    }
+
     /// Runs whatever of anti-entropy is due.
     pub(super) fn sync_tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if let Some(exchange) = &self.sync.exchange {
@@ -97,10 +104,13 @@ impl Partition {
     }
 
     fn ask_someone(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if !self.role().is_member() {
+            return;
+        }
         let context = self.replica.context();
         let ahead: Vec<(NodeId, u64)> = self
             .peers
-            .iter()
+            .all()
             .filter(|(_, peer)| peer.up && !peer.applied.is_subset(context))
             .map(|(node, peer)| (node, peer.applied.difference(context).count()))
             .collect();
@@ -141,12 +151,13 @@ impl Partition {
 
     /// The peer's link is gone, and with it every answer that was on its way.
     pub(super) fn sync_link_down(&mut self, now: Now, peer: NodeId) {
-        if self
-            .sync
-            .exchange
-            .as_ref()
-            .is_some_and(|exchange| exchange.peer == peer)
-        {
+        self.end_exchange(now, |other| other == peer);
+    }
+
+    /// Ends the open exchange, if it is with a peer of these: no answer to it counts any more.
+    pub(super) fn end_exchange(&mut self, now: Now, of: impl Fn(NodeId) -> bool) {
+        let open = self.sync.exchange.as_ref();
+        if open.is_some_and(|exchange| of(exchange.peer)) {
             self.sync.exchange = None;
             self.sync.look(now.instant);
         }

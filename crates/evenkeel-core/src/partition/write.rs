@@ -14,7 +14,7 @@ use crate::bug::Bug;
 use crate::causality::{Context, Dot, Hlc};
 use crate::event::{Batch, Inc, Observed, Op, Put, RangeDel, Rem};
 use crate::limits::RANGE_RESETS_BYTES_MAX;
-use crate::message::{Message, Note};
+use crate::message::{Head, Message, Note};
 use crate::time::{Now, WallMs};
 use crate::types::{CellId, CellRef, Chain, ChainId, Deadline, Key, Range, Reset, Total};
 use crate::wire::{BatchEncoder, decode, encode, encode_note};
@@ -26,7 +26,7 @@ impl Partition {
     /// Begins a batch, empty. What is put into it is applied here and known to nobody else before
     /// [`Self::close_batch`].
     pub(crate) const fn open_batch(&self) -> BatchEncoder {
-        BatchEncoder::new(self.actor, self.next)
+        BatchEncoder::new(self.minter.actor(), self.minter.next())
     }
 
     /// Applies changes as a part of an open batch, in order, each seeing the ones before.
@@ -122,11 +122,12 @@ impl Partition {
             return dots;
         };
         assert_eq!(
-            run.first, self.next,
+            run.first,
+            self.minter.next(),
             "two batches were open at once, or one was not closed"
         );
         dots.insert_run(run);
-        self.next = run.last + 1;
+        self.minter.go_on_with(run.last + 1);
         self.arrived(now, &dots);
         if let Some(bound) = self.clock.reserve(now.wall) {
             let record = encode_note(self.head(), &Note::ClockBound { bound });
@@ -135,7 +136,11 @@ impl Partition {
                 dots: Context::default(),
             });
         }
-        let frame = Bytes::from(batch.into_frame(self.head()));
+        let head = Head {
+            sender: self.actor(),
+            ..self.head()
+        };
+        let frame = Bytes::from(batch.into_frame(head));
         effects.push(Effect::Persist {
             record: frame.clone(),
             dots: dots.clone(),
@@ -153,7 +158,12 @@ impl Partition {
         dots
     }
 
+    /// Members send events to all members. What is minted outside the list is fetched from there: it would not be seen
+    /// to be missing where it got lost on the way.
     fn send_to_all(&self, frame: &Bytes, effects: &mut Vec<Effect>) {
+        if !self.role().is_member() {
+            return;
+        }
         effects.extend(self.peers.up().map(|to| Effect::Send {
             to,
             frame: frame.clone(),
@@ -215,10 +225,11 @@ impl Partition {
         (cell, amount, deadline): (CellId, Total, Deadline),
         dot: Dot,
     ) -> Op {
-        let own = self
-            .replica
-            .cell(&cell)
-            .and_then(|held| own_chain(held, dot, amount));
+        // A guest's chain may have been fetched and its increments been taken away and forgotten: what it says of
+        // itself later would not be understood.
+        let extends = !dot.actor.is_guest() || self.settings.switches.breaks(Bug::M15);
+        let held = self.replica.cell(&cell).filter(|_| extends);
+        let own = held.and_then(|held| own_chain(held, dot, amount));
         let (birth, total) = match own {
             Some(chain) => (chain.id.birth, add(chain.top.total, amount)),
             None if self.settings.switches.breaks(Bug::M8) => (0, amount),

@@ -25,10 +25,12 @@ const SNAPSHOT_CHUNK: u8 = 8;
 const SNAPSHOT_REFUSED: u8 = 9;
 const READ_REQUEST: u8 = 10;
 const READ_ANSWER: u8 = 11;
-// Numbers 12 to 31 are kept for closing actors and for guests (replication.md 4.4 and 8).
+const ADVERT_OF_MINTER: u8 = 12;
+// Numbers 13 to 31 are kept for closing actors (replication.md 4.4).
 const NOTE_INSTALLED: u8 = 0x81;
 const NOTE_CLOCK_BOUND: u8 = 0x82;
 const NOTE_FENCED: u8 = 0x83;
+const NOTE_DROPPED: u8 = 0x84;
 
 /// What a log record holds.
 #[derive(Clone, Debug)]
@@ -87,7 +89,8 @@ pub fn encode(head: Head, message: &Message) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     let kind = match message {
         Message::Delta(_) => DELTA,
-        Message::Advert(_) => ADVERT,
+        Message::Advert(Advert { minter: None, .. }) => ADVERT,
+        Message::Advert(_) => ADVERT_OF_MINTER,
         Message::AdvertRequest => ADVERT_REQUEST,
         Message::SyncRequest { .. } => SYNC_REQUEST,
         Message::SyncAnswer(_) => SYNC_ANSWER,
@@ -116,6 +119,8 @@ fn put_body(out: &mut Vec<u8>, head: Head, message: &Message) {
             advert.durable.encode(out);
             advert.tail.encode(out);
             out.extend_from_slice(&advert.digest.to_le_bytes());
+            let minter = advert.minter.iter();
+            minter.for_each(|minter| out.extend_from_slice(&minter.0.to_le_bytes()));
         }
         Message::AdvertRequest => {}
         Message::SyncRequest { nonce, context } => {
@@ -165,10 +170,14 @@ pub fn decode(frame: &[u8]) -> Result<(Head, Message), DecodeError> {
 fn get_message(input: &mut Reader<'_>, head: Head, kind: u8) -> Result<Message, DecodeError> {
     Ok(match kind {
         DELTA => Message::Delta(get_batch(input, head.sender)?),
-        ADVERT => Message::Advert(Advert {
+        ADVERT | ADVERT_OF_MINTER => Message::Advert(Advert {
             durable: Context::decode(input)?,
             tail: Context::decode(input)?,
             digest: input.u128("digest")?,
+            minter: match kind {
+                ADVERT_OF_MINTER => Some(ActorId(input.u64("minter")?)),
+                _ => None,
+            },
         }),
         ADVERT_REQUEST => Message::AdvertRequest,
         SYNC_REQUEST => Message::SyncRequest {
@@ -228,6 +237,7 @@ pub fn encode_note(head: Head, note: &Note) -> Vec<u8> {
             put_head(&mut out, head, NOTE_CLOCK_BOUND);
             out.extend_from_slice(&bound.0.to_le_bytes());
         }
+        Note::Dropped => put_head(&mut out, head, NOTE_DROPPED),
         Note::Fenced { actor, upto, keep } => {
             put_head(&mut out, head, NOTE_FENCED);
             out.extend_from_slice(&actor.0.to_le_bytes());
@@ -252,6 +262,7 @@ pub fn decode_record(record: &[u8]) -> Result<(Head, Record), DecodeError> {
         NOTE_CLOCK_BOUND => Record::Note(Note::ClockBound {
             bound: Hlc(input.u64("clock bound")?),
         }),
+        NOTE_DROPPED => Record::Note(Note::Dropped),
         NOTE_FENCED => Record::Note(Note::Fenced {
             actor: ActorId(input.u64("closed actor")?),
             upto: input.varint("closed actor")?,

@@ -216,6 +216,16 @@ fn deltas_and_sync() -> Vec<(&'static str, Message)> {
                 durable: context(),
                 tail: some_dots(),
                 digest: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100,
+                minter: None,
+            }),
+        ),
+        (
+            "advert_of_minter",
+            Message::Advert(Advert {
+                durable: context(),
+                tail: some_dots(),
+                digest: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100,
+                minter: Some(ActorId::guest(77)),
             }),
         ),
         ("advert_request", Message::AdvertRequest),
@@ -290,6 +300,7 @@ fn notes() -> Vec<(&'static str, Note)> {
     vec![
         ("note_installed", Note::Installed { id: SnapshotId(12) }),
         ("note_clock_bound", Note::ClockBound { bound: STAMP }),
+        ("note_dropped", Note::Dropped),
         (
             "note_fenced",
             Note::Fenced {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use evenkeel_core::event::Op;
+use evenkeel_core::membership::Member;
 use evenkeel_core::message::Message;
 use evenkeel_core::partition::{Effect, Input, Reply, Write};
 use evenkeel_core::types::CellRef;
@@ -30,6 +31,14 @@ pub(super) fn input(input: &Input) -> (String, String) {
             ("read".to_owned(), format!("{cell} from {replicas}{after}"))
         }
         Input::Await { acks, .. } => ("await".to_owned(), format!("{} members", acks.members)),
+        Input::Members { epoch, members } => {
+            let show = |member: &Member| format!("{} {:?}", member.node, member.state);
+            let members: Vec<String> = members.iter().map(show).collect();
+            (
+                "members".to_owned(),
+                format!("{epoch}: {}", members.join(", ")),
+            )
+        }
         Input::Frame { from, frame } => {
             let (kind, about) = message(frame);
             (kind, format!("from {from} {about}"))

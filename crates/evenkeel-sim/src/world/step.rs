@@ -563,6 +563,7 @@ fn mix_input(now: u64, at: usize, input: &Input) -> u64 {
         Input::Write { ticket, .. } => ticket.0 << 3,
         Input::Read { ticket, .. } => ticket.0 << 3 | 1,
         Input::Await { ticket, .. } => ticket.0 << 3 | 2,
+        Input::Members { epoch, .. } => epoch << 4 | 15,
         Input::Frame { from, .. } => u64::from(from.0) << 3 | 3,
         Input::Durable(dots) => dots.count() << 3 | 4,
         Input::PeerUp { incarnation, .. } => incarnation.0 << 3 | 5,

@@ -333,6 +333,7 @@ fn the_same_events_with_other_content_raise_an_alarm_that_names_partition_and_pe
         durable: Context::default(),
         tail: Context::default(),
         digest: 0xbad,
+        minter: None,
     });
     let advert = evenkeel_core::wire::encode(head, &advert);
     let length = u32::try_from(advert.len()).unwrap().to_le_bytes();

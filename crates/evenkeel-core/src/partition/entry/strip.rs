@@ -7,6 +7,7 @@
 
 use std::ops::Bound;
 
+use super::super::store::Store;
 use super::{Collection, Entry, Marks, Ranking, cell_digest};
 use crate::types::{Cell, CellId, CellName, Field, Key, Kind, Score};
 
@@ -18,9 +19,19 @@ const CELLS_MIN: usize = 4096;
 pub struct Garbage {
     entries: Vec<Entry>,
     cells: Vec<(Field, Cell)>,
+    /// All that a replica held.
+    whole: Option<Box<Store>>,
 }
 
 impl Garbage {
+    /// All that a replica held.
+    pub(in crate::partition) fn of(store: Store) -> Self {
+        Self {
+            whole: Some(Box::new(store)),
+            ..Self::default()
+        }
+    }
+
     /// Takes in an entry that is dropped.
     pub(in crate::partition) fn add(&mut self, entry: Entry) {
         if entry.cells_held() >= CELLS_MIN {
@@ -38,7 +49,7 @@ impl Garbage {
     /// Whether there is nothing to free.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.cells.is_empty()
+        self.entries.is_empty() && self.cells.is_empty() && self.whole.is_none()
     }
 }
 

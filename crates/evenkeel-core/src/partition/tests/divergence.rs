@@ -215,6 +215,7 @@ fn unequal_digests_at_equal_contexts_name_the_member_and_both_digests() {
         durable,
         tail: Context::default(),
         digest: ours ^ 1,
+        minter: None,
     });
     net.forge(B, A, &advert);
     let mismatch = Observation::DigestMismatch {

@@ -341,6 +341,7 @@ fn an_advert_of_everything_leads_to_no_more_than_one_question() {
         durable: all_of(STRANGER),
         tail: all_of(net.parts[B].actor()),
         digest: 0,
+        minter: None,
     });
     net.forge(A, B, &advert);
     net.wait(100);

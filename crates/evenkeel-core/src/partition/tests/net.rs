@@ -103,7 +103,7 @@ impl Net {
     /// A replica under an actor that was never used: the node in the upper half, the start in the lower.
     fn fresh(&mut self, at: usize) -> Partition {
         self.starts += 1;
-        let actor = ActorId(((at as u64 + 0xa) << 60) | self.starts);
+        let actor = ActorId(((at as u64 + 2) << 56) | self.starts);
         Partition::new(self.settings[at].clone(), actor)
     }
 

@@ -178,6 +178,7 @@ fn a_member_that_claims_more_than_it_answers_is_not_asked_in_a_circle() {
         durable: claimed,
         tail: Context::default(),
         digest: 0,
+        minter: None,
     });
     net.forge(A, B, &advert);
     net.wait(100);

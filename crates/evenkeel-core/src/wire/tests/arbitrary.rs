@@ -300,13 +300,16 @@ pub(super) fn message() -> impl Strategy<Value = Message> {
     let nonce = || any::<u64>().prop_map(Nonce);
     prop_oneof![
         4 => batch().prop_map(Message::Delta),
-        1 => (context(), context(), any::<u128>()).prop_map(|(durable, tail, digest)| {
-            Message::Advert(Advert {
-                durable,
-                tail,
-                digest,
-            })
-        }),
+        1 => (context(), context(), any::<u128>(), option::of(actor())).prop_map(
+            |(durable, tail, digest, minter)| {
+                Message::Advert(Advert {
+                    durable,
+                    tail,
+                    digest,
+                    minter,
+                })
+            }
+        ),
         1 => Just(Message::AdvertRequest),
         1 => (nonce(), context())
             .prop_map(|(nonce, context)| Message::SyncRequest { nonce, context }),
@@ -338,6 +341,7 @@ pub(super) fn note() -> impl Strategy<Value = Note> {
     prop_oneof![
         any::<u64>().prop_map(|id| Note::Installed { id: SnapshotId(id) }),
         any::<u64>().prop_map(|bound| Note::ClockBound { bound: Hlc(bound) }),
+        Just(Note::Dropped),
         (actor(), any::<u64>(), context()).prop_map(|(actor, upto, keep)| Note::Fenced {
             actor,
             upto,

@@ -157,7 +157,7 @@ fn an_unknown_version_is_refused_by_name() {
 #[test]
 fn an_unknown_kind_is_refused_by_name() {
     let mut frame = encode(HEAD, &Message::AdvertRequest);
-    for kind in (0..=255u8).filter(|kind| !(1..=11).contains(kind)) {
+    for kind in (0..=255u8).filter(|kind| !(1..=12).contains(kind)) {
         frame[1] = kind;
         assert_eq!(
             why(&frame).why,
