@@ -3,10 +3,11 @@
 //! No socket, clock, file, thread or random source is touched here: time, frames and entropy come in as inputs,
 //! and everything to be done goes out as effects. The production shell and the simulator drive the same code.
 //! Modules from low to high: [`id`], [`membership`], [`time`], [`limits`], [`codec`] → [`rdb`] → [`causality`] → [`types`] → [`event`],
-//! [`message`], [`observation`] → [`wire`] → [`partition`] → [`command`]. A file uses only lower ones.
+//! [`message`], [`observation`] → [`wire`] → [`partition`] → [`command`] → [`cluster`]. A file uses only lower ones.
 
 pub mod bug;
 pub mod causality;
+pub mod cluster;
 pub mod codec;
 pub mod command;
 pub mod event;

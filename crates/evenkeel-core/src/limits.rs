@@ -69,6 +69,21 @@ pub const SNAPSHOT_IDLE: Duration = Duration::from_millis(30_000);
 /// Garbage collection runs at most this often.
 pub const COLLECT_INTERVAL: Duration = Duration::from_millis(1_000);
 
+/// Partitions of the key space, of 64 slots each: the unit of placement. Part of every document and never changed.
+pub const PARTITIONS: u16 = 256;
+/// Replicas of a partition in each datacentre, unless a cluster says otherwise.
+pub const REPLICAS: u8 = 3;
+/// The most replicas a datacentre may be told to have. More: refused.
+pub const CLUSTER_REPLICAS_MAX: u8 = 7;
+/// Nodes that a document knows, those that are gone too. More: no further one is admitted.
+pub const CLUSTER_NODES_MAX: usize = 4_096;
+/// The longest name, address, zone or datacentre, in bytes. Longer: refused.
+pub const CLUSTER_TEXT_BYTES_MAX: usize = 255;
+/// The greatest weight of a node. More: refused.
+pub const CLUSTER_WEIGHT_MAX: u32 = 10_000;
+/// The most voters: two of five may fail. More would only make changes slower.
+pub const CLUSTER_VOTERS_MAX: usize = 5;
+
 const _: () = assert!(
     ADVERT_AFTER_CHANGE.0 < ADVERT_INTERVAL.0,
     "a change must be told sooner than nothing"

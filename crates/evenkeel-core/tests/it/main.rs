@@ -1,5 +1,6 @@
 //! What the core promises about bytes that outlive a build: golden files, and memory under hostile input.
 
+mod cluster_golden;
 mod commands_page;
 mod golden;
 mod memory;

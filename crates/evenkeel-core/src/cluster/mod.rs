@@ -1,0 +1,14 @@
+//! The control plane: who belongs to the cluster, who holds what, and how that changes.
+//!
+//! All of it is one small [`Document`] with an epoch. [`Document::apply`] is the only way to change it, the same
+//! function on every node; the rules that protect data are there. The data path reads documents and never waits for
+//! a new one.
+
+mod change;
+mod document;
+mod encoding;
+#[cfg(test)]
+mod tests;
+
+pub use change::{Change, MemberRef, Move, NodeSpec, Refused, Seat};
+pub use document::{ClusterSettings, Document, NodeEntry, NodeState, ReplicaCounts};
