@@ -164,7 +164,11 @@ impl State {
         match &mut self.failure {
             Some((chosen, 0)) if *chosen == operation => {
                 self.failure = None;
-                let error = io::Error::other("failed on request");
+                let error = match operation {
+                    // EIO: what a bad sector gives.
+                    Operation::Read => io::Error::from_raw_os_error(5),
+                    _ => io::Error::other("failed on request"),
+                };
                 Err(DiskError::new(operation, name, error))
             }
             Some((chosen, left)) if *chosen == operation => {

@@ -171,6 +171,22 @@ impl DiskError {
         matches!(self, Self::Full { .. })
     }
 
+    /// Whether the medium cannot give back what is on it, as a bad sector does. Other errors of reading say nothing
+    /// about the file: a descriptor may be missing, or a permission.
+    #[must_use]
+    pub fn is_bad_medium(&self) -> bool {
+        /// `EIO`, which is the same number wherever this runs.
+        const EIO: i32 = 5;
+        match self {
+            Self::Io {
+                operation: Operation::Read,
+                source,
+                ..
+            } => source.raw_os_error() == Some(EIO),
+            _ => false,
+        }
+    }
+
     /// Whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {

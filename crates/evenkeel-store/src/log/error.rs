@@ -77,6 +77,19 @@ pub enum LogError {
     Disk(#[from] DiskError),
 }
 
+impl LogError {
+    /// Whether what was durable is missing or wrong, so that the log must be rebuilt from what is left of it
+    /// ([`salvage`](super::salvage)) and from the other replicas.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Disk(error) => error.is_bad_medium(),
+            _ => false,
+        }
+    }
+}
+
 /// What poisoned a log.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -98,6 +111,8 @@ pub enum Damage {
     Format,
     /// Neither slot of the `synced` file is readable.
     Mark,
+    /// The disk cannot read a part of the file.
+    Unreadable,
     /// A file looks like a segment and bears an impossible name.
     Name,
     /// A segment has gone.
@@ -140,6 +155,7 @@ impl fmt::Display for Damage {
         match self {
             Self::Format => write!(formatter, "the format file is missing or unreadable"),
             Self::Mark => write!(formatter, "the synced mark is missing or unreadable"),
+            Self::Unreadable => write!(formatter, "the disk cannot read it"),
             Self::Name => write!(formatter, "no segment has such a name"),
             Self::SegmentMissing => write!(formatter, "the segment is missing"),
             Self::SegmentHeader => write!(formatter, "the segment's header is wrong"),

@@ -85,6 +85,11 @@ impl SegmentHeader {
 
     /// The header of this very segment, or nothing.
     pub(super) fn decode(bytes: &[u8], id: LogId, number: SegmentNumber) -> Option<Self> {
+        Self::decode_of_any_log(bytes, number).filter(|header| header.id == id)
+    }
+
+    /// The header of this segment of whichever log, or nothing.
+    pub(super) fn decode_of_any_log(bytes: &[u8], number: SegmentNumber) -> Option<Self> {
         let bytes = bytes.first_chunk::<SEGMENT_HEADER_BYTES>()?;
         let mut fields = Fields(bytes);
         let (magic, version, crc) = (fields.bytes()?, fields.u32()?, fields.u32()?);
@@ -97,7 +102,6 @@ impl SegmentHeader {
         let right = magic == MAGIC
             && version == VERSION
             && crc == segment_checksum(bytes)
-            && header.id == id
             && header.number == number
             && header.durable < header.first;
         right.then_some(header)

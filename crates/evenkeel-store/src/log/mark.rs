@@ -57,27 +57,25 @@ impl<D: Disk> Mark<D> {
             offset: 0,
             why: Damage::Mark,
         };
-        let file = match disk.open(MARK_FILE) {
-            Err(error) if error.is_missing() => return Err(damaged()),
-            other => other?,
-        };
-        let mut newest: Option<(usize, Slot)> = None;
-        for (index, offset) in SLOT_OFFSETS.into_iter().enumerate() {
-            let mut bytes = [0; SLOT_BYTES];
-            let read = file.read_at(offset, &mut bytes)?;
-            let slot = bytes.get(..read).and_then(|bytes| Slot::decode(bytes, id));
-            if let Some(slot) = slot {
-                let newer = newest.is_none_or(|(_, other)| rank(&other) < rank(&slot));
-                newest = if newer { Some((index, slot)) } else { newest };
-            }
-        }
-        let (index, slot) = newest.ok_or_else(damaged)?;
+        let (file, slots) = read(disk, id)?.ok_or_else(damaged)?;
+        let (index, slot) = newest(&slots).ok_or_else(damaged)?;
         // The newest slot may be unsynced; it must be whole on the disk before
         // the other one is touched. Writing it again makes the sync a real one
         // even if an earlier sync of the same bytes failed.
         file.write_at(SLOT_OFFSETS[index], &slot.encode(id))?;
         file.sync()?;
         Ok(Self::with(file, id, slot, 1 - index))
+    }
+
+    /// What the mark says, and how many of its slots are readable; nothing if none is. Changes nothing.
+    pub(super) fn peek(disk: &D, id: LogId) -> Result<Option<(Slot, usize)>, DiskError> {
+        let slots = match read(disk, id) {
+            Ok(Some((_, slots))) => slots,
+            Ok(None) => return Ok(None),
+            Err(error) if error.is_bad_medium() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(newest(&slots).map(|(_, slot)| (slot, slots.len())))
     }
 
     fn with(file: D::File, id: LogId, slot: Slot, volatile: usize) -> Self {
@@ -153,6 +151,32 @@ impl<D: Disk> Mark<D> {
         // Whatever a panic left in it, a slot only ever says what is true.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The readable slots, each with its place; nothing if there is no file.
+#[expect(clippy::type_complexity, reason = "two callers, both here")]
+fn read<D: Disk>(disk: &D, id: LogId) -> Result<Option<(D::File, Vec<(usize, Slot)>)>, DiskError> {
+    let file = match disk.open(MARK_FILE) {
+        Err(error) if error.is_missing() => return Ok(None),
+        other => other?,
+    };
+    let mut slots = Vec::new();
+    for (index, offset) in SLOT_OFFSETS.into_iter().enumerate() {
+        let mut bytes = [0; SLOT_BYTES];
+        let read = file.read_at(offset, &mut bytes)?;
+        let slot = bytes.get(..read).and_then(|bytes| Slot::decode(bytes, id));
+        slots.extend(slot.map(|slot| (index, slot)));
+    }
+    Ok(Some((file, slots)))
+}
+
+fn newest(slots: &[(usize, Slot)]) -> Option<(usize, Slot)> {
+    // Of equals the first, as it has always been.
+    slots
+        .iter()
+        .rev()
+        .copied()
+        .max_by_key(|(_, slot)| rank(slot))
 }
 
 fn rank(slot: &Slot) -> (Sequence, u64) {

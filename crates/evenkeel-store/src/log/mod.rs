@@ -56,7 +56,9 @@ mod error;
 mod format;
 mod job;
 mod mark;
+mod reader;
 mod recover;
+mod salvage;
 mod shared;
 
 use std::collections::VecDeque;
@@ -69,6 +71,7 @@ use format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHea
 use job::InFlight;
 pub use job::{Durable, Removal, SyncJob, SyncOutcome};
 use mark::Mark;
+pub use salvage::{Hole, Salvaged, discard, salvage};
 pub use shared::{Observer, ParseSyncPolicyError, SharedLog, SyncPolicy};
 
 use crate::disk::{Disk, DiskError, DiskFile};
@@ -85,7 +88,9 @@ impl Sequence {
     /// Before the first record.
     pub const NONE: Self = Self(0);
 
-    pub(crate) fn next(self) -> Self {
+    /// The record after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
@@ -128,6 +133,9 @@ pub struct Options {
     /// The identity a log gets that does not exist yet; an existing one keeps
     /// its own. Draw it at random.
     pub new_id: LogId,
+    /// The sequence that the first record of a log gets that does not exist yet: behind everything that an earlier
+    /// log on this disk may have held, so that whoever remembers a sequence of that one finds it missing.
+    pub new_first: Sequence,
     /// A segment that would grow beyond this is closed and the next one begun.
     pub segment_bytes: u64,
 }
@@ -138,6 +146,7 @@ impl Options {
     pub fn new(new_id: LogId) -> Self {
         Self {
             new_id,
+            new_first: Sequence(1),
             segment_bytes: SEGMENT_BYTES_DEFAULT,
         }
     }
@@ -279,12 +288,13 @@ impl<D: Disk, T> Log<D, T> {
     ///
     /// After an error the caller must forget what was replayed.
     pub fn open<E>(
-        disk: D,
+        disk: impl Into<Arc<D>>,
         options: Options,
         replay: impl FnMut(Record<'_>) -> Result<(), E>,
     ) -> Result<(Self, Recovery), OpenError<E>> {
         let Options {
             new_id,
+            new_first,
             segment_bytes,
         } = options;
         if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes) {
@@ -294,7 +304,7 @@ impl<D: Disk, T> Log<D, T> {
                 max: SEGMENT_BYTES_MAX,
             }));
         }
-        let opened = recover::open(Arc::new(disk), new_id, replay)?;
+        let opened = recover::open(disk.into(), (new_id, new_first), replay)?;
         let recovery = opened.recovery;
         let log = Self {
             disk: opened.disk,

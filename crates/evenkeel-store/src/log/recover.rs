@@ -14,6 +14,7 @@ use super::format::{
     self, FORMAT_FILE, FORMAT_FILE_NEW, Format, MARK_FILE, RECORD_HEADER_BYTES, RecordHeader,
     SEGMENT_HEADER_BYTES, SegmentHeader, VERSION, segment_name,
 };
+use super::reader::Reader;
 use super::{
     Active, Damage, LogError, LogId, Mark, OpenError, Record, Recovery, Segment, SegmentNumber,
     Sequence,
@@ -24,12 +25,9 @@ use crate::limits::{FORMAT_FILE_BYTES_MAX, READ_WINDOW_BYTES};
 /// How far ahead of the record expected a header behind damage may be to count
 /// as evidence. No log has so many unsynced records, and of random bytes that
 /// pass the checksum by chance this rejects all but one in four billion.
-const EVIDENCE_AHEAD_MAX: u64 = u32::MAX as u64;
+pub(super) const EVIDENCE_AHEAD_MAX: u64 = u32::MAX as u64;
 
-const FIRST_SEGMENT: Segment = Segment {
-    number: SegmentNumber(1),
-    first: Sequence(1),
-};
+const FIRST_SEGMENT: SegmentNumber = SegmentNumber(1);
 
 /// An opened log.
 pub(super) struct Opened<D: Disk> {
@@ -41,10 +39,10 @@ pub(super) struct Opened<D: Disk> {
     pub(super) recovery: Recovery,
 }
 
-/// Opens the log on this disk, or creates it with `new_id`.
+/// Opens the log on this disk, or creates it with `new_id` and `new_first`.
 pub(super) fn open<D: Disk, E>(
     disk: Arc<D>,
-    new_id: LogId,
+    (new_id, new_first): (LogId, Sequence),
     replay: impl FnMut(Record<'_>) -> Result<(), E>,
 ) -> Result<Opened<D>, OpenError<E>> {
     let mut numbers = list_segments(&*disk)?;
@@ -52,8 +50,8 @@ pub(super) fn open<D: Disk, E>(
     let id = match found {
         Some(id) => id,
         None => {
-            create(&*disk, new_id, &numbers)?;
-            numbers = vec![FIRST_SEGMENT.number];
+            create(&*disk, (new_id, new_first), &numbers)?;
+            numbers = vec![FIRST_SEGMENT];
             new_id
         }
     };
@@ -114,44 +112,60 @@ fn list_segments<D: Disk>(disk: &D) -> Result<Vec<SegmentNumber>, LogError> {
 
 /// The identity of the log on this disk; nothing if there is none.
 fn read_format<D: Disk>(disk: &D) -> Result<Option<LogId>, LogError> {
+    match read_format_file(disk)? {
+        None => Ok(None),
+        Some(Format::Ours(id)) => Ok(Some(id)),
+        Some(Format::OtherVersion(found)) => Err(LogError::Version {
+            found,
+            supported: VERSION,
+        }),
+        Some(Format::Damaged) => Err(damaged(FORMAT_FILE.to_owned(), 0, Damage::Format)),
+    }
+}
+
+/// What the file `format` says; nothing if there is none.
+pub(super) fn read_format_file<D: Disk>(disk: &D) -> Result<Option<Format>, DiskError> {
     let file = match disk.open(FORMAT_FILE) {
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
     };
     let mut bytes = [0; FORMAT_FILE_BYTES_MAX];
     let read = file.read_at(0, &mut bytes)?;
-    match format::decode_format(bytes.get(..read).unwrap_or(&[])) {
-        Format::Ours(id) => Ok(Some(id)),
-        Format::OtherVersion(found) => Err(LogError::Version {
-            found,
-            supported: VERSION,
-        }),
-        Format::Damaged => Err(damaged(FORMAT_FILE.to_owned(), 0, Damage::Format)),
-    }
+    Ok(Some(format::decode_format(
+        bytes.get(..read).unwrap_or(&[]),
+    )))
 }
 
 /// Creates an empty log. The file `format` comes last and durably after all
 /// others, so without it there is nothing but leftovers of a creation.
-fn create<D: Disk>(disk: &D, id: LogId, numbers: &[SegmentNumber]) -> Result<(), LogError> {
+fn create<D: Disk>(
+    disk: &D,
+    (id, first): (LogId, Sequence),
+    numbers: &[SegmentNumber],
+) -> Result<(), LogError> {
     for &number in numbers {
         let name = segment_name(number);
         let holds_records = disk.open(&name)?.length()? > SEGMENT_HEADER_BYTES as u64;
-        if number != FIRST_SEGMENT.number || holds_records {
+        if number != FIRST_SEGMENT || holds_records {
             return Err(damaged(FORMAT_FILE.to_owned(), 0, Damage::Format));
         }
     }
-    let segment = segment_name(FIRST_SEGMENT.number);
+    let segment = segment_name(FIRST_SEGMENT);
     for name in [&segment, MARK_FILE, FORMAT_FILE_NEW] {
         match disk.remove(name) {
             Err(error) if error.is_missing() => {}
             other => other?,
         }
     }
-    Mark::create(disk, id, FIRST_SEGMENT)?;
+    let floor = Segment {
+        number: FIRST_SEGMENT,
+        first,
+    };
+    Mark::create(disk, id, floor)?;
     let header = SegmentHeader {
         id,
-        number: FIRST_SEGMENT.number,
-        first: FIRST_SEGMENT.first,
+        number: floor.number,
+        first,
         durable: Sequence::NONE,
     };
     create_file(disk, &segment, &header.encode())?;
@@ -168,7 +182,7 @@ fn create_file<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> Result<(), DiskEr
     file.sync()
 }
 
-fn damaged(file: String, offset: u64, why: Damage) -> LogError {
+pub(super) fn damaged(file: String, offset: u64, why: Damage) -> LogError {
     LogError::Damaged { file, offset, why }
 }
 
@@ -289,7 +303,7 @@ impl<D: Disk, F> Walk<'_, D, F> {
     where
         F: FnMut(Record<'_>) -> Result<(), E>,
     {
-        while *offset < reader.length {
+        while *offset < reader.length() {
             let expected = self.next;
             let header = reader.record_header(*offset, self.id, number)?;
             let Some(header) = header else {
@@ -348,7 +362,7 @@ impl<D: Disk, F> Walk<'_, D, F> {
     ) -> Result<(), DiskError> {
         let mut offset = from;
         loop {
-            let left = reader.length.saturating_sub(offset);
+            let left = reader.length().saturating_sub(offset);
             let count =
                 usize::try_from(left).map_or(READ_WINDOW_BYTES, |left| left.min(READ_WINDOW_BYTES));
             if count < RECORD_HEADER_BYTES {
@@ -404,8 +418,8 @@ impl<D: Disk, F> Walk<'_, D, F> {
             let mut reader = Reader::open(self.disk, segment.number)?;
             let mut offset = self.first_unknown(segment, &mut reader)?;
             let file = self.disk.open(&segment_name(segment.number))?;
-            while offset < reader.length {
-                let left = usize::try_from(reader.length - offset);
+            while offset < reader.length() {
+                let left = usize::try_from(reader.length() - offset);
                 let count = left.map_or(READ_WINDOW_BYTES, |left| left.min(READ_WINDOW_BYTES));
                 let Some(bytes) = reader.bytes(offset, count)? else {
                     break;
@@ -417,12 +431,12 @@ impl<D: Disk, F> Walk<'_, D, F> {
             active = Some(Active {
                 segment,
                 file: Arc::new(file),
-                length: reader.length,
+                length: reader.length(),
             });
         }
         self.disk.sync_dir()?;
         active.ok_or_else(|| {
-            let name = segment_name(FIRST_SEGMENT.number);
+            let name = segment_name(FIRST_SEGMENT);
             damaged(name, 0, Damage::SegmentMissing)
         })
     }
@@ -450,57 +464,5 @@ impl<D: Disk, F> Walk<'_, D, F> {
             ..self.recovery
         };
         (self.segments, recovery)
-    }
-}
-
-/// Reads a segment through a window, so that records need no buffer of their
-/// own and a false length costs no memory.
-struct Reader<D: Disk> {
-    file: D::File,
-    length: u64,
-    window: Vec<u8>,
-    window_start: u64,
-}
-
-impl<D: Disk> Reader<D> {
-    fn open(disk: &D, number: SegmentNumber) -> Result<Self, DiskError> {
-        let file = disk.open(&segment_name(number))?;
-        Ok(Self {
-            length: file.length()?,
-            file,
-            window: Vec::new(),
-            window_start: 0,
-        })
-    }
-
-    /// These bytes, or nothing if the file ends before.
-    fn bytes(&mut self, offset: u64, count: usize) -> Result<Option<&[u8]>, DiskError> {
-        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        if left < count {
-            return Ok(None);
-        }
-        let inside = usize::try_from(offset.wrapping_sub(self.window_start)).ok();
-        let held = inside
-            .and_then(|start| self.window.get(start..))
-            .is_some_and(|rest| rest.len() >= count);
-        if !held {
-            self.window
-                .resize(left.min(count.max(READ_WINDOW_BYTES)), 0);
-            let read = self.file.read_at(offset, &mut self.window)?;
-            self.window.truncate(read);
-            self.window_start = offset;
-        }
-        let start = usize::try_from(offset - self.window_start).unwrap_or(usize::MAX);
-        Ok(self.window.get(start..).and_then(|rest| rest.get(..count)))
-    }
-
-    fn record_header(
-        &mut self,
-        offset: u64,
-        id: LogId,
-        segment: SegmentNumber,
-    ) -> Result<Option<RecordHeader>, DiskError> {
-        let bytes = self.bytes(offset, RECORD_HEADER_BYTES)?;
-        Ok(bytes.and_then(|bytes| RecordHeader::decode(bytes, id, segment)))
     }
 }

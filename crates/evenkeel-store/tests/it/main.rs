@@ -16,6 +16,8 @@ mod files;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod salvage;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod space;
