@@ -1,8 +1,8 @@
 //! Checkpoints: files that take the place of the beginning of the log.
 //!
 //! A node has one for each part of its data (a partition), named by a number. What the records in it mean is the
-//! caller's business, as with the log: replaying them, and then the log from behind [`Checkpoint::covers`], gives
-//! what replaying the whole log would have given.
+//! caller's business, as with the log: replaying them, and then the log from behind [`Covered::upto`], gives what
+//! replaying the whole log would have given.
 //!
 //! Invariants:
 //!
@@ -13,7 +13,8 @@
 //!   must forget those: a checkpoint counts whole or not at all.
 //!
 //! The file, all integers little-endian, checksums CRC32C: a header of 40 bytes (magic 8, version u32, checksum of
-//! what follows u32, number u64, covers u64, records u64), then each record behind its length u32 and its checksum
+//! what follows u32 (in later versions of the four bytes before it too), number u32, 1 where the log is to be replayed
+//! only from behind it u32, covers u64, records u64), then each record behind its length u32 and its checksum
 //! u32 over number, place in the file, and bytes, so that a right record in a wrong place does not pass.
 
 use std::io::IoSlice;
@@ -28,11 +29,51 @@ const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 40;
 const RECORD_HEADER_BYTES: usize = 8;
 
+/// What of the log a checkpoint takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// Every record of the log up to this one is contained, as far as it counts.
+    pub upto: Sequence,
+    /// Which records are replayed into it.
+    pub replay: Replay,
+}
+
+/// Which records of the log are replayed into a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// All there are: those that it contains change nothing. A log that has lost its unsynced end gives sequences
+    /// anew, so that a position must not hide records.
+    Whole,
+    /// Only those behind it: among the others are some that must not count, and did not when it was made. Everything
+    /// up to its position was durable then.
+    Behind,
+}
+
+impl Covered {
+    /// A checkpoint of a state that the whole log gives.
+    #[must_use]
+    pub const fn whole(upto: Sequence) -> Self {
+        Self {
+            upto,
+            replay: Replay::Whole,
+        }
+    }
+
+    /// A checkpoint of a state for which parts of the log did not count.
+    #[must_use]
+    pub const fn behind(upto: Sequence) -> Self {
+        Self {
+            upto,
+            replay: Replay::Behind,
+        }
+    }
+}
+
 /// What was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Every record of the log up to this one is contained.
-    pub covers: Sequence,
+    /// What it takes the place of.
+    pub covered: Covered,
     /// Bytes of the file.
     pub bytes: u64,
 }
@@ -79,12 +120,14 @@ fn name_new(number: u16) -> String {
     format!("checkpoint-{number:04x}.new")
 }
 
-fn header(number: u16, covers: Sequence, records: u64) -> [u8; HEADER_BYTES] {
+fn header(number: u16, covered: Covered, records: u64) -> [u8; HEADER_BYTES] {
     let mut out = [0; HEADER_BYTES];
+    let flag = u32::from(covered.replay == Replay::Behind);
     out[..8].copy_from_slice(&MAGIC);
     out[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    out[16..24].copy_from_slice(&u64::from(number).to_le_bytes());
-    out[24..32].copy_from_slice(&covers.0.to_le_bytes());
+    out[16..20].copy_from_slice(&u32::from(number).to_le_bytes());
+    out[20..24].copy_from_slice(&flag.to_le_bytes());
+    out[24..32].copy_from_slice(&covered.upto.0.to_le_bytes());
     out[32..40].copy_from_slice(&records.to_le_bytes());
     let crc = crc32c::crc32c(&out[16..]);
     out[12..16].copy_from_slice(&crc.to_le_bytes());
@@ -99,11 +142,11 @@ fn record_crc(number: u16, place: u64, bytes: &[u8]) -> u32 {
 /// Writes a checkpoint in place of the one before; gives the bytes of its file.
 ///
 /// # Errors
-/// When the disk fails: the one before stands, and what `covers` says must stay in the log.
+/// When the disk fails: the one before stands, and what `covered` says must stay in the log.
 pub fn write<D: Disk>(
     disk: &D,
     number: u16,
-    covers: Sequence,
+    covered: Covered,
     records: &[impl AsRef<[u8]>],
 ) -> Result<u64, DiskError> {
     let new = name_new(number);
@@ -113,7 +156,7 @@ pub fn write<D: Disk>(
         _ => {}
     }
     let file = disk.create(&new)?;
-    let written = write_records(&file, number, covers, records);
+    let written = write_records(&file, number, covered, records);
     if written.is_err() {
         // It takes space that the log may need; if it cannot be removed either, the next attempt does.
         let _ = disk.remove(&new);
@@ -127,10 +170,10 @@ pub fn write<D: Disk>(
 fn write_records(
     file: &impl DiskFile,
     number: u16,
-    covers: Sequence,
+    covered: Covered,
     records: &[impl AsRef<[u8]>],
 ) -> Result<u64, DiskError> {
-    let head = header(number, covers, records.len() as u64);
+    let head = header(number, covered, records.len() as u64);
     file.append(&mut [IoSlice::new(&head)])?;
     let mut bytes = HEADER_BYTES as u64;
     for (place, record) in (0..).zip(records) {
@@ -173,7 +216,7 @@ pub fn read<D: Disk, E>(
     };
     let mut head = [0; HEADER_BYTES];
     source.fill(&mut head)?;
-    let (covers, records) = source.check_header(&head)?;
+    let (covered, records) = source.check_header(&head)?;
     let mut record = Vec::new();
     for place in 0..records {
         source.next_record(place, &mut record)?;
@@ -186,7 +229,7 @@ pub fn read<D: Disk, E>(
         return Err(source.damaged());
     }
     Ok(Some(Checkpoint {
-        covers,
+        covered,
         bytes: source.length,
     }))
 }
@@ -219,7 +262,7 @@ impl<F: DiskFile> Source<'_, F> {
         Ok(())
     }
 
-    fn check_header<E>(&self, head: &[u8; HEADER_BYTES]) -> Result<(Sequence, u64), ReadError<E>> {
+    fn check_header<E>(&self, head: &[u8; HEADER_BYTES]) -> Result<(Covered, u64), ReadError<E>> {
         let number_at = |at: usize| -> u64 {
             let bytes = head.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
             u64::from_le_bytes(bytes.unwrap_or_default())
@@ -230,16 +273,27 @@ impl<F: DiskFile> Source<'_, F> {
         }
         let found = u32::try_from(low).unwrap_or(u32::MAX);
         if found != VERSION {
+            // Of another version the checksum covers the version too, so that a flipped bit makes no newer format.
+            let crc = crc32c::crc32c_append(crc32c::crc32c(&head[8..12]), &head[16..]);
+            if u64::from(crc) != high {
+                return Err(self.damaged());
+            }
             return Err(ReadError::Version {
                 file: name(self.number),
                 found,
             });
         }
         let right = u64::from(crc32c::crc32c(&head[16..])) == high;
-        if !right || number_at(16) != u64::from(self.number) {
+        let replay = match number_at(16) >> 32 {
+            0 => Replay::Whole,
+            1 => Replay::Behind,
+            _ => return Err(self.damaged()),
+        };
+        if !right || number_at(16) & 0xffff_ffff != u64::from(self.number) {
             return Err(self.damaged());
         }
-        Ok((Sequence(number_at(24)), number_at(32)))
+        let upto = Sequence(number_at(24));
+        Ok((Covered { upto, replay }, number_at(32)))
     }
 
     fn next_record<E>(&mut self, place: u64, record: &mut Vec<u8>) -> Result<(), ReadError<E>> {

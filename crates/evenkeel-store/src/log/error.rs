@@ -79,7 +79,7 @@ pub enum LogError {
 
 impl LogError {
     /// Whether what was durable is missing or wrong, so that the log must be rebuilt from what is left of it
-    /// ([`salvage`](super::salvage)) and from the other replicas.
+    /// ([`salvage`](super::salvage())) and from the other replicas.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {

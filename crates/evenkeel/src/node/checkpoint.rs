@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use evenkeel_core::id::PartitionId;
-use evenkeel_store::checkpoint;
+use evenkeel_store::checkpoint::{self, Covered};
 use evenkeel_store::disk::DiskError;
 use evenkeel_store::log::{LogError, Sequence};
 
@@ -108,7 +108,7 @@ impl Node {
         let covers = self.wal.last();
         let records = self.with(id, |partition, _, _| partition.checkpoint());
         let records = records.unwrap_or_default();
-        let bytes = checkpoint::write(self.wal.disk(), id.0, covers, &records)?;
+        let bytes = checkpoint::write(self.wal.disk(), id.0, Covered::whole(covers), &records)?;
         Ok((covers, bytes))
     }
 }

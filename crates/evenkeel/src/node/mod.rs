@@ -10,6 +10,7 @@ mod conflicts;
 mod convergence;
 mod decisions;
 mod divergence;
+mod identity;
 mod mismatches;
 mod part;
 mod recovery;

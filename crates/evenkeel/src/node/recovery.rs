@@ -1,24 +1,22 @@
 //! Starting a node: lock the directory, replay the log, draw a new actor.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use evenkeel_core::codec::DecodeError;
 use evenkeel_core::id::{ActorId, NodeId};
 use evenkeel_core::partition::{Partition, Settings};
 use evenkeel_store::disk::{FileDisk, LockError};
-use evenkeel_store::limits::SEGMENT_BYTES_DEFAULT;
-use evenkeel_store::log::{Durable, Log, LogId, OpenError, Options};
+use evenkeel_store::log::Durable;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::checkpoint::Checkpoints;
+use super::identity;
 use super::replicas::Replicas;
 use super::wal::{Note, Wal};
 use super::{ConflictLog, Held, Node, Topology, Writers};
@@ -51,6 +49,16 @@ pub enum StartError {
         dir: PathBuf,
         /// Whose data it holds.
         found: String,
+        /// Who wants to start.
+        wanted: String,
+    },
+    /// Both copies of what says whose data the directory holds are damaged or gone.
+    #[error(
+        "{dir} does not say any more whose data it holds: its files identity and identity.copy are damaged; if it is {wanted} remove both, otherwise point --dir elsewhere"
+    )]
+    Nameless {
+        /// The data directory.
+        dir: PathBuf,
         /// Who wants to start.
         wanted: String,
     },
@@ -91,26 +99,17 @@ pub(crate) fn open(
 ) -> Result<Arc<Node>, StartError> {
     let topology = Topology::of(&config);
     let disk = FileDisk::open(&config.dir)?;
-    claim(&config.dir, &topology, &config.node)?;
+    identity::claim(&config.dir, &topology, &config.node)?;
     let incarnation = ActorId::ordinary(crate::entropy::random());
     let fresh = |id| {
         let mut settings = Settings::new(id, topology.me, topology.replicas(id).into_vec());
         settings.hash_seed = crate::entropy::random();
         Partition::new(settings, incarnation)
     };
-    let mut replicas = Replicas::from_checkpoints(&disk, &config.dir, |id| {
-        topology.holds(topology.me, id).then(|| fresh(id))
-    })?;
-    let mut options = Options::new(LogId(crate::entropy::random()));
-    options.segment_bytes = segment_bytes(config.checkpoint_log_bytes);
-    let (log, recovery) = Log::open(disk, options, |record| replicas.replay(record)).map_err(
-        |error: OpenError<DecodeError>| StartError::Log {
-            dir: config.dir.clone(),
-            cause: chain(&error),
-        },
-    )?;
-    let single = topology.size() == 1;
-    replicas.settle(&log, &config, (single, recovery.created))?;
+    let (replicas, log, recovery) =
+        Replicas::open(Arc::new(disk), &config, topology.size() == 1, |id| {
+            topology.holds(topology.me, id).then(|| fresh(id))
+        })?;
     tracing::info!(
         checkpoint_bytes = replicas.checkpoint_bytes,
         records = recovery.records,
@@ -182,36 +181,6 @@ fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
         })
         .collect();
     node
-}
-
-/// Segments small enough that a round of checkpoints lets most of the log go.
-fn segment_bytes(checkpoint_log_bytes: u64) -> u64 {
-    const LEAST: u64 = 1 << 20;
-    (checkpoint_log_bytes / 4).clamp(LEAST, SEGMENT_BYTES_DEFAULT)
-}
-
-/// Marks a new directory as this node's, or checks that it is.
-fn claim(dir: &Path, topology: &Topology, node: &str) -> Result<(), StartError> {
-    let file = dir.join("identity");
-    let wanted = format!("node {node} of cluster {:016x}", topology.cluster);
-    match fs::read_to_string(&file) {
-        Ok(found) if found.trim() == wanted => Ok(()),
-        Ok(found) => Err(StartError::Foreign {
-            dir: dir.to_owned(),
-            found: found.trim().to_owned(),
-            wanted,
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let written = fs::write(&file, format!("{wanted}\n"))
-                .and_then(|()| fs::File::open(&file)?.sync_all());
-            written
-                .map_err(|error| StartError::io(format!("cannot write {}", file.display()), error))
-        }
-        Err(error) => Err(StartError::io(
-            format!("cannot read {}", file.display()),
-            error,
-        )),
-    }
 }
 
 /// An error with all of its causes.

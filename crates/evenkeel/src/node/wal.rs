@@ -58,7 +58,8 @@ impl Staging<'_> {
     }
 }
 
-fn put_behind_length(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Records and frames are gathered so.
+pub(super) fn put_behind_length(out: &mut Vec<u8>, bytes: &[u8]) {
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(bytes);

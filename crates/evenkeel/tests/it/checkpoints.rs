@@ -135,6 +135,39 @@ fn a_lost_or_damaged_checkpoint_comes_back_from_the_other_nodes() {
 }
 
 #[test]
+fn a_damaged_log_comes_back_from_the_other_nodes_and_from_what_is_left_of_it() {
+    let mut cluster = Cluster::start(3, &SHORT_LOG);
+    let mut client = cluster.client(1);
+    client.run("SET gone x");
+    client.run("DEL gone");
+    let times = write_until(&cluster.nodes[1], &mut client, 1);
+    cluster.await_converged();
+    let dir = cluster.nodes[1].plan.dir.clone();
+    assert!(cluster.nodes[1].terminate().success());
+    for file in files(&dir, "log-") {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(file, bytes).unwrap();
+    }
+    std::fs::remove_file(dir.join("identity")).unwrap();
+    cluster.restart(1);
+    cluster.wait_until_linked();
+    cluster.await_converged();
+    assert!(cluster.nodes[1].log().contains("the log is damaged"));
+    for node in 0..3 {
+        check(&mut cluster.client(node), times);
+    }
+    // A start after that finds nothing to complain about.
+    cluster.nodes[1].kill();
+    cluster.restart(1);
+    cluster.await_converged();
+    let said = cluster.nodes[1].log();
+    assert_eq!(said.matches("the log is damaged").count(), 1, "{said}");
+    check(&mut cluster.client(1), times);
+}
+
+#[test]
 fn a_node_without_others_refuses_to_start_without_its_checkpoint_unless_told_to() {
     let dir = TempDir::new().unwrap();
     let plan = Plan::new("A", dir.path()).with(&SHORT_LOG);
