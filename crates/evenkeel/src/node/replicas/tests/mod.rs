@@ -3,6 +3,7 @@
 //! Members are driven here as [`Node`](crate::node::Node) drives its partitions: effects of a turn become one record of
 //! the log, frames travel between members, what an fsync covers is told. Time is a number.
 
+mod crash;
 mod damage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
