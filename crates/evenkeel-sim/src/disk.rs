@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use evenkeel_core::causality::Context;
 
+use crate::node::List;
 use crate::oracle::{EventNo, EventSet};
 use crate::rng::Rng;
 
@@ -18,6 +19,8 @@ pub(crate) struct Record {
     pub(crate) dots: Context,
     /// The same as events of the history.
     pub(crate) events: Vec<EventNo>,
+    /// Whether it says that all before it is dropped.
+    pub(crate) drops: bool,
 }
 
 /// A copy of a disk: records, and the incarnation that wrote last.
@@ -25,6 +28,8 @@ pub(crate) struct Record {
 pub(crate) struct Image {
     pub(crate) records: Vec<Rc<Record>>,
     pub(crate) actor: u64,
+    /// What the topology document said.
+    pub(crate) list: List,
 }
 
 /// A log disk.
@@ -45,9 +50,13 @@ impl Disk {
     }
 
     /// The events that survive every crash.
-    pub(crate) fn durable_events(&self) -> impl Iterator<Item = EventNo> {
-        let synced = self.records.iter().take(self.synced);
-        synced.flat_map(|record| record.events.iter().copied())
+    pub(crate) fn durable_events(&self) -> EventSet {
+        events_of(&self.records[..self.synced])
+    }
+
+    /// The events that the log names, synced or not.
+    pub(crate) fn events(&self) -> EventSet {
+        events_of(&self.records)
     }
 
     /// Every event that was ever synced here.
@@ -55,10 +64,12 @@ impl Disk {
         &self.promised
     }
 
-    fn promise(&self) -> EventSet {
-        let mut all = self.promised.clone();
-        all.join(&events_of(self.records.iter()));
-        all
+    /// Some more records are synced: what was promised before a drop is promised no more.
+    fn promise(&mut self, new: &[Rc<Record>]) {
+        if new.iter().any(|record| record.drops) {
+            self.promised = EventSet::default();
+        }
+        self.promised.join(&events_of(new));
     }
 
     /// Appends a record.
@@ -79,8 +90,8 @@ impl Disk {
     pub(crate) fn end_sync(&mut self) -> &[Rc<Record>] {
         let upto = self.syncing.take().unwrap_or(self.synced);
         let from = std::mem::replace(&mut self.synced, upto);
-        let covered = self.records[from..upto].iter();
-        self.promised.join(&events_of(covered));
+        let covered = self.records[from..upto].to_vec();
+        self.promise(&covered);
         &self.records[from..upto]
     }
 
@@ -90,10 +101,11 @@ impl Disk {
         let unsynced = self.records.len() - self.synced;
         let kept = torn.map_or(0, |rng| rng.index(unsynced + 1));
         self.records.truncate(self.synced + kept);
+        // What a crash has kept is read back, and then counts as synced.
+        let read_back = self.records[self.synced..].to_vec();
+        self.promise(&read_back);
         self.synced = self.records.len();
         self.syncing = None;
-        // What a crash has kept is read back, and then counts as synced.
-        self.promised = self.promise();
         (unsynced - kept, kept)
     }
 
@@ -118,28 +130,31 @@ impl Disk {
     pub(crate) fn lose_front(&mut self, lost: usize) {
         self.records.drain(..lost);
         self.synced = self.records.len();
-        self.promised = events_of(self.records.iter());
+        self.promised = events_of(&self.records);
     }
 
     /// A copy of all there is.
-    pub(crate) fn image(&self, actor: u64) -> Image {
+    pub(crate) fn image(&self, actor: u64, list: List) -> Image {
         Image {
             records: self.records.clone(),
             actor,
+            list,
         }
     }
 
     /// Another content takes the place of this one, all of it synced.
     pub(crate) fn replace(&mut self, records: Vec<Rc<Record>>) {
         self.synced = records.len();
-        self.promised = events_of(records.iter());
+        self.promised = events_of(&records);
         self.records = records;
         self.syncing = None;
     }
 }
 
-fn events_of<'a>(records: impl Iterator<Item = &'a Rc<Record>>) -> EventSet {
-    records
-        .flat_map(|record| record.events.iter().copied())
-        .collect()
+/// The events that records name and that no later one of them drops.
+fn events_of(records: &[Rc<Record>]) -> EventSet {
+    let dropped = records.iter().rposition(|record| record.drops);
+    let left = &records[dropped.map_or(0, |at| at + 1)..];
+    let events = left.iter().flat_map(|record| record.events.iter().copied());
+    events.collect()
 }

@@ -80,6 +80,8 @@ faults! {
     SmallAnswers = "small-answers",
     /// Snapshot chunks are small.
     SmallChunks = "small-chunks",
+    /// The members of the replica set change.
+    Members = "members",
 }
 
 /// A set of fault kinds.

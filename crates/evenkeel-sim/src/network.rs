@@ -69,6 +69,11 @@ impl Network {
         self.up[a][b] = up;
     }
 
+    /// Whether `a` has a session with `b` and hears of it: what it says arrives, and so does the answer.
+    pub(crate) const fn reaches(&self, a: usize, b: usize) -> bool {
+        self.up[a][b] && !self.cut[a][b] && !self.cut[b][a]
+    }
+
     /// Whether neither direction of a pair lets anything through.
     pub(crate) const fn is_dark(&self, a: usize, b: usize) -> bool {
         self.cut[a][b] && self.cut[b][a]

@@ -4,10 +4,33 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use evenkeel_core::id::{ActorId, NodeId};
+use evenkeel_core::membership::{Member, MemberState, Role};
 use evenkeel_core::partition::{Input, Partition};
 
 use crate::clock::WallClock;
 use crate::disk::{Disk, Image, Record};
+
+/// What a node knows of the topology document: it is on its disk before it counts.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct List {
+    pub(crate) epoch: u64,
+    pub(crate) members: Vec<Member>,
+}
+
+impl List {
+    /// The nodes of the active members, in the order of preference.
+    pub(crate) fn active(&self) -> impl Iterator<Item = usize> {
+        let active = self.members.iter();
+        let active = active.filter(|member| member.state == MemberState::Active);
+        active.map(|member| member.node.0 as usize)
+    }
+
+    /// The part of a node.
+    pub(crate) fn role(&self, at: usize) -> Role {
+        let node = u32::try_from(at).unwrap_or(u32::MAX);
+        Role::of(&self.members, NodeId(node))
+    }
+}
 
 /// What happens to the disk before the next start.
 #[derive(Clone, Debug)]
@@ -17,7 +40,7 @@ pub(crate) enum Fate {
     /// An old copy takes its place.
     Restore(Image),
     /// A copy of another node's disk takes its place.
-    Clone(Vec<Rc<Record>>),
+    Clone(Vec<Rc<Record>>, List),
     /// It is empty.
     Wipe,
     /// So many of its first records are lost.
@@ -35,8 +58,12 @@ pub(crate) struct Node {
     pub(crate) clock: WallClock,
     /// Counts the starts: what was scheduled for an earlier one is void.
     pub(crate) boot: u32,
+    /// What it knows of the members.
+    pub(crate) list: List,
     /// Gone for good, disk and all.
     pub(crate) lost: bool,
+    /// Whether its disk ever lost what was synced there, by a fault.
+    pub(crate) forgot: bool,
     pub(crate) paused: bool,
     /// What came while it was paused.
     pub(crate) backlog: VecDeque<Input>,
@@ -62,9 +89,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(id: NodeId, clock: WallClock) -> Self {
+    pub(crate) fn new(id: NodeId, clock: WallClock, list: List) -> Self {
         Self {
             id,
+            list,
+            forgot: false,
             partition: None,
             actor: ActorId(0),
             disk: Disk::default(),

@@ -18,6 +18,10 @@ pub(crate) enum Stream {
     Commands,
     /// The commands themselves.
     Requests,
+    /// What is drawn once for the changes of members.
+    Members,
+    /// The changes themselves.
+    Changes,
 }
 
 /// A deterministic source of numbers.

@@ -15,8 +15,10 @@ pub(crate) const SECOND: u64 = 1_000_000;
 pub(crate) const LIVENESS_US: u64 = 60 * SECOND;
 /// The fewest operations a whole run has.
 pub(crate) const OPERATIONS_MIN: usize = 300;
-/// The most nodes a run has.
-pub(crate) const NODES_MAX: usize = 5;
+/// The most nodes a run has, those that are members later or never included.
+pub(crate) const NODES_MAX: usize = 7;
+/// The most of them that are there for the members to begin with.
+const MEMBERS_MAX: usize = 5;
 
 /// What to leave out of a seed's run: the flags that shrinking finds.
 #[derive(Clone, Default, Debug)]
@@ -69,6 +71,8 @@ pub(crate) struct WorkPlan {
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) nodes: usize,
+    /// How many of them, the first ones, are members at the start.
+    pub(crate) members: usize,
     /// Length of the safety phase.
     pub(crate) duration_us: u64,
     pub(crate) faults: FaultSet,
@@ -96,20 +100,22 @@ impl Plan {
     /// The plan of a seed, cut down to `limits`.
     pub(crate) fn draw(seed: u64, limits: &Limits) -> Self {
         let mut rng = Rng::new(seed, Stream::Plan);
-        let nodes = 3 + rng.index(NODES_MAX - 2);
-        let mut faults = FaultSet::default();
-        for fault in Fault::ALL {
-            if rng.chance(500) {
-                faults.insert(*fault);
-            }
-        }
+        let nodes = 3 + rng.index(MEMBERS_MAX - 2);
+        let mut faults = draw_faults(&mut rng);
         if nodes < 4 || limits.nodes.is_some_and(|nodes| nodes < 4) {
             faults.remove(Fault::Loss);
         }
+        let mut changes = Rng::new(seed, Stream::Members);
         let gaps_us = Fault::ALL
             .iter()
-            .map(|fault| gap(*fault, &mut rng))
+            .map(|fault| match fault {
+                Fault::Members => changes.spread(2 * SECOND, 16 * SECOND),
+                _ => gap(*fault, &mut rng),
+            })
             .collect();
+        if changes_members(seed) {
+            faults.insert(Fault::Members);
+        }
         limits.without.iter().for_each(|fault| faults.remove(fault));
         let on =
             |fault, drawn: u64, otherwise: u64| if faults.has(fault) { drawn } else { otherwise };
@@ -129,6 +135,12 @@ impl Plan {
                 rng.spread(100, 8 * MS),
             ),
         };
+        let nodes = limits.nodes.map_or(nodes, |fewer| fewer.min(nodes));
+        let (nodes, members) = if faults.has(Fault::Members) {
+            with_spares(nodes, &mut changes)
+        } else {
+            (nodes, nodes)
+        };
         let mix = rng.pick(&MIXES);
         let operations = OPERATIONS_MIN + rng.index(60);
         let work = WorkPlan {
@@ -141,11 +153,11 @@ impl Plan {
             hops: limits.hops,
             burst: rng.spread(2, 32),
         };
-        let small =
-            |fault, drawn: usize, otherwise| if faults.has(fault) { drawn } else { otherwise };
+        let small = |fault, drawn, otherwise| if faults.has(fault) { drawn } else { otherwise };
         Self {
             seed,
-            nodes: limits.nodes.map_or(nodes, |fewer| fewer.min(nodes)),
+            nodes,
+            members,
             duration_us: rng.between(60, 70) * SECOND,
             gaps_us,
             network,
@@ -160,9 +172,34 @@ impl Plan {
     }
 }
 
+/// Each kind is on with probability one half.
+fn draw_faults(rng: &mut Rng) -> FaultSet {
+    let mut faults = FaultSet::default();
+    for fault in Fault::ALL {
+        if *fault != Fault::Members && rng.chance(500) {
+            faults.insert(*fault);
+        }
+    }
+    faults
+}
+
+/// With nodes that are no members at the start: how many there are in all, and how many are members. In one seed of
+/// two some of the others are none either.
+fn with_spares(nodes: usize, rng: &mut Rng) -> (usize, usize) {
+    let spares = 1 + rng.index(NODES_MAX - MEMBERS_MAX);
+    let few = 1 + rng.index(nodes);
+    let members = if rng.chance(500) { nodes } else { few };
+    (nodes + spares, members)
+}
+
 /// Two seeds in five send commands. By their number, so that the others are what they were before there were commands.
 const fn sends_commands(seed: u64) -> bool {
     matches!(seed % 5, 0 | 3)
+}
+
+/// In one seed of four the members change. By its number, for the same reason.
+const fn changes_members(seed: u64) -> bool {
+    seed % 4 == 3
 }
 
 /// Mean time between two events of a kind, where it has events of its own.

@@ -42,6 +42,7 @@ pub(crate) struct Operation {
 #[derive(Debug)]
 pub(crate) struct Workload {
     plan: WorkPlan,
+    /// How many members there are at the start.
     nodes: usize,
     /// When the last operation should be on its way.
     until_us: u64,
@@ -58,7 +59,7 @@ impl Workload {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             plan: plan.work,
-            nodes: plan.nodes,
+            nodes: plan.members,
             // A little before the phase ends, so that all operations fall into it.
             until_us: plan.duration_us * 9 / 10,
             // Fewer operations, which shrinking asks for, are the first ones at the same pace.

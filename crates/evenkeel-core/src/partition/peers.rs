@@ -189,8 +189,8 @@ impl Peers {
         heirs().any(Peer::is_active).then(heirs)
     }
 
-    /// The nodes to tell of events and of what is held here: a member tells all members, another replica the active
-    /// ones. Only those whose link is up.
+    /// The nodes to tell of events and of what is held here: a member tells all members, another replica those who are
+    /// to hold it. Only those whose link is up.
     pub(super) fn up(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.up.iter().copied()
     }
@@ -206,6 +206,12 @@ impl Peers {
         let peer = self.peers.get_mut(&node)?;
         let believed = peer.incarnation == Some(sender) && peer.hear((epoch, since), advert);
         believed.then_some(&*peer)
+    }
+
+    /// A node outside the list does not hold what it said: it has dropped it. Tells whether it is one.
+    pub(super) fn forget_guest(&mut self, node: NodeId) -> bool {
+        let peer = self.peers.get_mut(&node).filter(|peer| !peer.is_member());
+        peer.map(Peer::forget).is_some()
     }
 
     /// A node waits for our acknowledgement until then.
@@ -229,11 +235,7 @@ impl Peers {
     fn recount_up(&mut self) {
         let all = self.role().is_member();
         let told = |peer: &Peer| {
-            if all {
-                peer.is_member()
-            } else {
-                peer.is_active()
-            }
+            if all { peer.is_member() } else { peer.stays() }
         };
         let up = self.peers.iter();
         let up = up.filter(|(_, peer)| peer.up && told(peer));

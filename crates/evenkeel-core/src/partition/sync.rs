@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Target;
+use super::peers::Peer;
 use super::snapshot::Spool;
 use super::{Effect, Partition};
 use crate::bug::Bug;
@@ -118,6 +119,7 @@ impl Partition {
             (
                 !self.sync.needs_snapshot.contains(node),
                 self.sync.avoid != Some(*node),
+                self.peers.get(*node).is_some_and(Peer::is_member),
                 *missing,
             )
         };
@@ -291,8 +293,13 @@ impl Partition {
         let dots = self.replica.context().difference(&before);
         self.exchange_done(now);
         if dots.is_empty() {
-            // Nothing new although the peer claims more: do not ask in a circle, wait for its next advert.
+            // Nothing new although the peer claims more: do not ask in a circle, wait for the next advert, and ask
+            // another one then, if there is one.
             self.sync.look_at = None;
+            self.sync.avoid = Some(from);
+            if self.peers.forget_guest(from) {
+                self.sync.look(now.instant);
+            }
             return;
         }
         self.arrived(now, &dots);

@@ -6,7 +6,7 @@ use evenkeel_core::time::Now;
 use super::{Checker, Seen, Step, Verdict, unminted, violated};
 use crate::coverage::{Coverage, Mark};
 use crate::node::Node;
-use crate::oracle::{EventNo, EventSet};
+use crate::oracle::EventNo;
 use crate::universe::CellSet;
 
 impl Checker {
@@ -97,10 +97,7 @@ impl Checker {
         let Some(partition) = &node.partition else {
             return Ok(());
         };
-        let records = node.disk.records().iter();
-        let logged: EventSet = records
-            .flat_map(|record| record.events.iter().copied())
-            .collect();
+        let logged = node.disk.events();
         let context = partition.replica().context();
         let events = match self.history.set_of(context) {
             Ok(events) => events,

@@ -51,6 +51,15 @@ impl Checker {
         self.compare_views(at, nodes.len(), all);
     }
 
+    /// A node holds nothing any more.
+    pub(super) fn apart_dropped(&mut self, at: usize) {
+        let nodes = self.apart.len();
+        self.apart[at].arrived.clear();
+        let mut all = CellSet::default();
+        (0..self.history.universe.cells().len()).for_each(|cell| all.insert(cell));
+        self.compare_views(at, nodes, all);
+    }
+
     /// Looks at the cells that have changed on a node, and at every other node.
     pub(super) fn compare_views(&mut self, at: usize, nodes: usize, touched: CellSet) {
         for cell in touched.iter() {
@@ -166,9 +175,10 @@ impl Checker {
         };
         let true_age = now.instant.0.saturating_sub(first);
         let told = repair.oldest.unwrap_or_default().0;
-        let everybody = (1u8 << self.apart.len()) - 1;
+        let everybody = u8::MAX >> (8 - self.apart.len());
         // What every member had on its disk once is forgotten here; where there is no room, times are coarse.
-        let exact = want.len() < ARRIVAL_SPANS_MAX / 2
+        let exact = !self.members_change
+            && want.len() < ARRIVAL_SPANS_MAX / 2
             && want
                 .iter()
                 .all(|event| self.applied[*event as usize] != everybody);

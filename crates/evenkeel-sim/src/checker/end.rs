@@ -2,25 +2,52 @@
 
 use std::collections::BTreeSet;
 
+use evenkeel_core::causality::Dot;
+use evenkeel_core::id::NodeId;
+use evenkeel_core::membership::MemberState;
 use evenkeel_core::partition::Partition;
 
 use super::{Checker, Verdict, violated};
 use crate::coverage::{Coverage, Mark};
-use crate::node::Node;
+use crate::node::{List, Node};
 
 impl Checker {
     /// Whether the healed cluster has come to rest where it must; else what is missing yet.
-    pub(crate) fn check_settled(&mut self, nodes: &[Node], coverage: &mut Coverage) -> Verdict {
-        self.check_converged(nodes)?;
-        for (at, node) in nodes.iter().enumerate().filter(|(_, node)| !node.lost) {
+    pub(crate) fn check_settled(
+        &mut self,
+        list: &List,
+        nodes: &[Node],
+        coverage: &mut Coverage,
+    ) -> Verdict {
+        check_members(list, nodes)?;
+        let (members, others): (Vec<_>, Vec<_>) = nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| !node.lost)
+            .partition(|(at, _)| list.role(*at).is_member());
+        let members: Vec<&Node> = members.into_iter().map(|(_, node)| node).collect();
+        self.check_converged(&members)?;
+        let whole = list.members.len() == members.len();
+        for node in &members {
+            let at = node.id.0 as usize;
             if let Some(partition) = &node.partition {
                 self.check_all_cells(at, partition)?;
-                self.check_quiet(at, partition, nodes)?;
-                self.check_garbage(at, partition, nodes, coverage)?;
+                self.check_quiet(at, partition, &members)?;
+                if whole && partition.replica().index_len() > 0 {
+                    let what =
+                        format!("{} entries at {}", partition.replica().index_len(), node.id);
+                    return violated("(7) index not collected", what);
+                }
+                self.check_garbage(at, partition, &members, coverage)?;
                 self.check_siblings(at, partition)?;
             }
+        }
+        for (at, node) in others {
+            self.check_outside(at, node)?;
+        }
+        for (at, node) in nodes.iter().enumerate().filter(|(_, node)| !node.lost) {
             // I2: what survived on a disk must be known. A disk that was replaced counts as it is now.
-            for event in node.disk.durable_events() {
+            for event in node.disk.durable_events().iter() {
                 if !self.seen[at].events.contains(event) {
                     let event = self.history.event(event);
                     let what = format!(
@@ -33,13 +60,33 @@ impl Checker {
                 }
             }
         }
-        self.check_all_equal(nodes)
+        self.check_all_equal(&members)
+    }
+
+    /// Who is no member holds nothing any more that a member had to fetch.
+    fn check_outside(&self, at: usize, node: &Node) -> Verdict {
+        let Some(partition) = &node.partition else {
+            return violated("(4) all nodes run", format!("{} is down", node.id));
+        };
+        let replica = partition.replica();
+        if !replica.context().is_empty() || replica.key_count() > 0 || replica.index_len() > 0 {
+            let what = format!("{} holds {}", node.id, replica.context());
+            return violated("I12 left outside the members", what);
+        }
+        if !self.requests[at].is_empty() || partition.pending() > 0 {
+            let what = format!("requests wait at {}", node.id);
+            return violated("I15 answered in time", what);
+        }
+        match partition.deadline() {
+            None => Ok(()),
+            Some(_) => violated("a guest rests", format!("{} waits for something", node.id)),
+        }
     }
 
     /// (4): equal contexts.
-    fn check_converged(&self, nodes: &[Node]) -> Verdict {
+    fn check_converged(&self, members: &[&Node]) -> Verdict {
         let mut first: Option<(&Node, &Partition)> = None;
-        for node in nodes.iter().filter(|node| !node.lost) {
+        for node in members {
             let Some(partition) = &node.partition else {
                 return violated("(4) all nodes run", format!("{} is down", node.id));
             };
@@ -60,22 +107,20 @@ impl Checker {
     }
 
     /// I15 and I21: nothing waits, nobody lags, everything is durable.
-    fn check_quiet(&self, at: usize, partition: &Partition, nodes: &[Node]) -> Verdict {
+    fn check_quiet(&self, at: usize, partition: &Partition, members: &[&Node]) -> Verdict {
+        let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
         if !self.requests[at].is_empty() || partition.pending() > 0 {
-            return violated(
-                "I15 answered in time",
-                format!("requests wait at {}", nodes[at].id),
-            );
+            return violated("I15 answered in time", format!("requests wait at {id}"));
         }
         if partition.durable() != partition.replica().context() {
-            let what = format!("{} has synced only {}", nodes[at].id, partition.durable());
+            let what = format!("{id} has synced only {}", partition.durable());
             return violated("I17 all durable", what);
         }
-        for peer in nodes.iter().filter(|peer| !peer.lost) {
-            if peer.id != nodes[at].id && partition.lag(peer.id) > 0 {
+        for peer in members {
+            if peer.id != id && partition.lag(peer.id) > 0 {
                 let what = format!(
                     "{} says that {} lacks {}",
-                    nodes[at].id,
+                    id,
                     peer.id,
                     partition.lag(peer.id)
                 );
@@ -90,23 +135,19 @@ impl Checker {
         &self,
         at: usize,
         partition: &Partition,
-        nodes: &[Node],
+        members: &[&Node],
         coverage: &mut Coverage,
     ) -> Verdict {
         let replica = partition.replica();
-        let id = nodes[at].id;
-        if nodes.iter().all(|node| !node.lost) && replica.index_len() > 0 {
-            let what = format!("{} entries at {id}", replica.index_len());
-            return violated("(7) index not collected", what);
-        }
-        let living: BTreeSet<u64> = nodes
-            .iter()
-            .filter(|node| !node.lost)
-            .map(|node| node.actor.0)
-            .collect();
+        let id = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
+        // Who mints now has not dropped what it has minted, so everybody has it by now.
+        let minters = members.iter().filter_map(|node| node.partition.as_ref());
+        let minters: BTreeSet<u64> = minters.map(|partition| partition.actor().0).collect();
         for (cell, state) in replica.cells() {
             for chain in state.chains().iter().filter(|chain| chain.is_dead()) {
-                if living.contains(&chain.id.actor.0) {
+                let birth = Dot::new(chain.id.actor, chain.id.birth);
+                let whole = chain.id.actor.is_guest() && replica.context().contains(birth);
+                if minters.contains(&chain.id.actor.0) || whole {
                     return violated(
                         "(7) residue not collected",
                         format!("{chain:?} of {cell} at {id}"),
@@ -123,7 +164,7 @@ impl Checker {
             coverage.mark(Mark::DanglingOverlay);
             for event in self.events_of(&overlay)? {
                 let actor = self.history.event(event).actor;
-                if self.seen[at].events.contains(event) || living.contains(&actor) {
+                if self.seen[at].events.contains(event) || minters.contains(&actor) {
                     return violated("(7) overlay not emptied", format!("{overlay} at {id}"));
                 }
             }
@@ -149,5 +190,19 @@ impl Checker {
             }
         }
         Ok(())
+    }
+}
+
+/// Nobody joins or leaves any more, and everybody knows.
+fn check_members(list: &List, nodes: &[Node]) -> Verdict {
+    let on_the_way = list.members.iter();
+    let mut on_the_way = on_the_way.filter(|member| member.state != MemberState::Active);
+    if let Some(member) = on_the_way.next() {
+        return violated("members settle", format!("{member:?}"));
+    }
+    let mut running = nodes.iter().filter(|node| !node.lost);
+    match running.find(|node| node.list.epoch < list.epoch) {
+        Some(node) => violated("members settle", format!("{} has an old list", node.id)),
+        None => Ok(()),
     }
 }

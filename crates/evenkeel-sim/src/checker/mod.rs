@@ -8,6 +8,7 @@ mod database;
 mod divergence;
 mod end;
 mod joined;
+mod members;
 mod mint;
 mod request;
 mod state;
@@ -65,6 +66,11 @@ pub(crate) struct Checker {
     applied: Vec<u8>,
     /// By event: the nodes whose disk ever had it synced, one bit each.
     durable: Vec<u8>,
+    /// By node: the active members that it knows of, one bit each.
+    active: Vec<u8>,
+    held: Vec<members::Held>,
+    /// Whether the members change in this run.
+    pub(crate) members_change: bool,
     /// By node and ticket: the requests that wait for an answer.
     pub(crate) requests: Vec<BTreeMap<u64, Open>>,
     /// The events that the call that is being looked at has minted so far.
@@ -95,6 +101,9 @@ impl Checker {
             apart: vec![divergence::Apart::default(); nodes],
             applied: Vec::new(),
             durable: Vec::new(),
+            active: vec![0; nodes],
+            held: Vec::new(),
+            members_change: false,
             requests: vec![BTreeMap::new(); nodes],
             unseen: Vec::new(),
             rng: Rng::new(seed, Stream::Checks),

@@ -67,7 +67,7 @@ impl Checker {
         match (&open.ask, reply) {
             (Ask::Write { acks, minted }, Reply::Written { dots }) => {
                 self.check_dots(minted, dots)?;
-                self.check_held(minted, *acks, acks.members)?;
+                self.check_held((at, minted), *acks, acks.members)?;
                 if acks.durable && acks.members > 1 {
                     coverage.mark(Mark::DurableAcks);
                 }
@@ -76,7 +76,7 @@ impl Checker {
             (Ask::Write { acks, minted }, Reply::Unmet { dots, reached }) if late => {
                 coverage.mark(Mark::Unmet);
                 self.check_dots(minted, dots)?;
-                self.check_held(minted, *acks, *reached)?;
+                self.check_held((at, minted), *acks, *reached)?;
                 if *reached >= acks.members {
                     return violated("I15 unmet", format!("{reached} members are enough"));
                 }
@@ -108,7 +108,7 @@ impl Checker {
                         return violated("I15 await", "answered unmet before its deadline");
                     }
                 }
-                self.check_held(events, *acks, *members)?;
+                self.check_held((at, events), *acks, *members)?;
                 Ok(None)
             }
             _ => violated(
@@ -129,8 +129,8 @@ impl Checker {
         Ok(())
     }
 
-    /// I17 and I2: as many members as claimed have, or had, every one of the events.
-    fn check_held(&self, events: &[EventNo], acks: Acks, members: usize) -> Verdict {
+    /// I17 and I2: as many active members as claimed have, or had, every one of the events; or the node alone has.
+    fn check_held(&self, (at, events): (usize, &[EventNo]), acks: Acks, members: usize) -> Verdict {
         let held = if acks.durable {
             &self.durable
         } else {
@@ -139,7 +139,12 @@ impl Checker {
         let common = events
             .iter()
             .fold(u8::MAX, |nodes, event| nodes & held[*event as usize]);
-        if (common.count_ones() as usize) < members {
+        let active = common & self.active[at];
+        if events.is_empty() {
+            return Ok(());
+        }
+        let alone = members == 1 && common & (1 << at) != 0;
+        if (active.count_ones() as usize) < members && !alone {
             let what =
                 format!("{members} members were claimed, {common:b} (one bit a node) held it");
             return violated("I17 acknowledged without being held", what);

@@ -160,7 +160,7 @@ impl Checker {
     }
 
     /// (3) for all that live.
-    pub(super) fn check_all_equal(&self, nodes: &[Node]) -> Verdict {
+    pub(super) fn check_all_equal(&self, nodes: &[&Node]) -> Verdict {
         let mut replicas = nodes
             .iter()
             .filter_map(|node| node.partition.as_ref())

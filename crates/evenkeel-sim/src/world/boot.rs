@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use evenkeel_core::causality::Context;
-use evenkeel_core::id::{ActorId, NodeId, PartitionId};
+use evenkeel_core::id::{ActorId, PartitionId};
 use evenkeel_core::partition::{Input, Partition, Settings};
 
 use super::step::Cause;
@@ -60,7 +60,7 @@ impl World {
 
     /// A member is lost for good.
     pub(super) fn lose(&mut self, at: usize) -> Verdict {
-        if self.loss_from.is_none() || self.healed || self.nodes[at].lost {
+        if self.loss_from.is_none() || self.healed || self.nodes[at].lost || self.is_last(at) {
             return Ok(());
         }
         self.loss_from = None;
@@ -122,27 +122,33 @@ impl World {
             Fate::Keep => {}
             Fate::Restore(image) => {
                 self.coverage.fault(Fault::Restore);
+                self.nodes[at].list = image.list;
+                self.nodes[at].forgot = true;
                 if self.keeps_actor == KeepsActor::AfterRestore {
                     kept = Some(ActorId(image.actor));
                 }
                 self.nodes[at].disk.replace(image.records);
             }
-            Fate::Clone(records) => {
+            Fate::Clone(records, list) => {
                 self.coverage.fault(Fault::Clone);
+                self.nodes[at].list = list;
+                self.nodes[at].forgot = true;
                 self.nodes[at].disk.replace(records);
             }
             Fate::LoseFront(lost) => {
                 self.coverage.fault(Fault::LostFront);
+                self.nodes[at].forgot = true;
                 self.nodes[at].disk.lose_front(lost);
                 front_lost = true;
             }
             Fate::Wipe => {
                 self.coverage.fault(Fault::Wipe);
+                self.nodes[at].forgot = true;
                 self.nodes[at].disk.replace(Vec::new());
             }
         }
         let actor = kept.unwrap_or(fresh);
-        let mut settings = self.settings(self.nodes[at].id);
+        let mut settings = self.settings(at);
         settings.hash_seed = actor.0;
         let node = &mut self.nodes[at];
         node.actor = actor;
@@ -152,6 +158,7 @@ impl World {
         node.partition = Some(Partition::new(settings, actor));
         self.replay(at, front_lost)?;
         self.note(Some(at), "start", &format!("as {actor}"));
+        self.list_taken(at);
         self.plan_expiry(at);
         if let Some(every) = self.plan.disk.every_us {
             let boot = self.nodes[at].boot;
@@ -181,6 +188,7 @@ impl World {
                 bytes,
                 dots: Context::default(),
                 events,
+                drops: false,
             })
         });
         Ok(records.collect())
@@ -214,9 +222,11 @@ impl World {
         self.carry_out(at, &mut effects, Cause::default())
     }
 
-    fn settings(&self, me: NodeId) -> Settings {
-        let members = self.nodes.iter().map(|node| node.id).collect();
-        let mut settings = Settings::new(PartitionId(7), me, members);
+    fn settings(&self, at: usize) -> Settings {
+        let node = &self.nodes[at];
+        let mut settings = Settings::new(PartitionId(7), node.id, Vec::new());
+        settings.members = node.list.members.clone();
+        settings.epoch = node.list.epoch;
         settings.index_entries_max = self.plan.index_entries_max;
         settings.sync_answer_bytes = self.plan.sync_answer_bytes;
         settings.snapshot_chunk_bytes = self.plan.snapshot_chunk_bytes;

@@ -43,6 +43,7 @@ impl World {
             return Ok(());
         }
         let at = awake[self.workload.choose_node(awake.len())];
+        let at = self.place(at);
         if self.requests.chance(100) {
             let operation = self.workload.draw_question(&self.checker.history.universe);
             return self.ask(at, operation);
@@ -87,7 +88,8 @@ impl World {
 
     /// The first member in the order of preference that a node reaches.
     fn home_of(&self, at: usize) -> usize {
-        (0..self.nodes.len())
+        let mut active = self.nodes[at].list.active();
+        active
             .find(|peer| *peer == at || self.network.is_up(at, *peer))
             .unwrap_or(at)
     }
@@ -158,6 +160,9 @@ impl World {
         let Some(partition) = &self.nodes[at].partition else {
             return Ok(());
         };
+        if !partition.role().is_member() {
+            return Ok(());
+        }
         let mut dots = (batch.first..).zip(&batch.ops);
         let context = partition.replica().context();
         let left = dots.find(|(n, _)| !context.contains(Dot::new(batch.actor, *n)));
@@ -314,7 +319,8 @@ impl World {
         let Some(plan) = self.plan.commands.clone() else {
             return Ok(());
         };
-        if self.nodes[at].paused || self.home_of(at) != at {
+        let member = self.nodes[at].list.role(at).is_member();
+        if self.nodes[at].paused || !member || self.home_of(at) != at {
             return Ok(());
         }
         let now = self.clocks(at);

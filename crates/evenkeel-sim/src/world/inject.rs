@@ -32,6 +32,9 @@ impl World {
         if self.healed {
             return Ok(());
         }
+        if fault == Fault::Members {
+            return self.change_members();
+        }
         let next = self.now + 1 + self.faults.around(self.plan.gaps_us[fault as usize]);
         self.schedule(next, Due::Strike(fault));
         let victim = self.faults.index(self.nodes.len());
@@ -125,8 +128,9 @@ impl World {
         let source = self.faults.index(self.nodes.len());
         if source != victim && !self.nodes[source].lost {
             let records = self.nodes[source].disk.records().to_vec();
+            let list = self.nodes[source].list.clone();
             self.crash(victim)?;
-            self.nodes[victim].fate = Fate::Clone(records);
+            self.nodes[victim].fate = Fate::Clone(records, list);
         }
         Ok(())
     }
@@ -187,7 +191,7 @@ impl World {
     fn strike_restore(&mut self, at: usize) -> Verdict {
         let node = &mut self.nodes[at];
         if node.partition.is_some() && node.image.is_none() {
-            node.image = Some(node.disk.image(node.actor.0));
+            node.image = Some(node.disk.image(node.actor.0, node.list.clone()));
             let later = self.now + self.faults.spread(100 * MS, 8 * SECOND);
             self.schedule(later, Due::Rollback { at });
         }

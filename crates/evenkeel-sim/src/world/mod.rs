@@ -6,6 +6,7 @@
 mod boot;
 mod command;
 mod inject;
+mod members;
 mod show;
 mod step;
 
@@ -15,6 +16,7 @@ use std::collections::BinaryHeap;
 use bytes::Bytes;
 use evenkeel_core::bug::Switches;
 use evenkeel_core::id::NodeId;
+use evenkeel_core::membership::Member;
 use evenkeel_core::partition::{Effect, Input};
 
 use crate::checker::{Checker, Verdict, Violation, violated};
@@ -22,7 +24,7 @@ use crate::clock::WallClock;
 use crate::coverage::Coverage;
 use crate::faults::Fault;
 use crate::network::Network;
-use crate::node::Node;
+use crate::node::{List, Node};
 use crate::rng::{Rng, Stream};
 use crate::swarm::{LIVENESS_US, MS, Plan, SECOND};
 use crate::trace::Trace;
@@ -89,6 +91,16 @@ enum Due {
         at: usize,
         boot: u32,
     },
+    /// A node may hear of the newest list of members.
+    List {
+        at: usize,
+    },
+    /// A node looks at its part: whether it has joined, or may be let go, or can drop what it holds.
+    Part {
+        at: usize,
+    },
+    /// What a node says of its part reaches those who agree on the list.
+    Report(members::Report),
     Heal,
     Probe,
 }
@@ -146,6 +158,7 @@ pub(crate) struct World {
     actors: Rng,
     faults: Rng,
     requests: Rng,
+    members: members::Members,
     /// Counts the values that commands wrote.
     serial: u64,
     effects: Vec<Effect>,
@@ -166,7 +179,12 @@ impl World {
         let plan = Plan::draw(options.seed, &options.limits);
         let seed = plan.seed;
         let mut faults = Rng::new(seed, Stream::Faults);
-        let nodes = (0u32..)
+        let members = (0u32..).take(plan.members);
+        let list = List {
+            epoch: 0,
+            members: members.map(|node| Member::active(NodeId(node))).collect(),
+        };
+        let nodes: Vec<Node> = (0u32..)
             .take(plan.nodes)
             .map(|number| {
                 let hour = faults.below(2 * 3_600_000);
@@ -175,7 +193,7 @@ impl World {
                 } else {
                     0
                 };
-                Node::new(NodeId(number), WallClock::new(offset))
+                Node::new(NodeId(number), WallClock::new(offset), list.clone())
             })
             .collect();
         let loss_at = faults.between(SECOND, plan.duration_us * 3 / 4);
@@ -217,6 +235,7 @@ impl World {
             actors: Rng::new(seed, Stream::Actors),
             faults,
             requests: Rng::new(seed, Stream::Requests),
+            members: members::Members::new(list, seed),
             serial: 0,
             effects: Vec::new(),
             unsettled: None,
@@ -261,6 +280,7 @@ impl World {
     }
 
     fn begin(&mut self) -> Verdict {
+        self.plan_members();
         for at in 0..self.nodes.len() {
             self.start(at)?;
         }
@@ -271,6 +291,9 @@ impl World {
             }
         }
         for fault in Fault::ALL {
+            if *fault == Fault::Members {
+                continue;
+            }
             let first = self.faults.around(self.plan.gaps_us[*fault as usize]);
             if inject::strikes(*fault) && self.plan.faults.has(*fault) {
                 self.schedule(first, Due::Strike(*fault));
@@ -330,6 +353,9 @@ impl World {
                 Ok(())
             }
             Due::Restart { at, boot } if self.nodes[at].boot == boot => self.start(at),
+            Due::List { at } => self.hear_of_list(at),
+            Due::Part { at } => self.look_at_part(at),
+            Due::Report(report) => self.reported(&report),
             Due::Heal => self.heal(),
             Due::Crash { .. } | Due::Restart { .. } | Due::Probe => Ok(()),
         }
@@ -347,13 +373,17 @@ impl World {
                 self.start(at)?;
             }
         }
+        self.heal_members()?;
         self.schedule(self.now + PROBE_US, Due::Probe);
         Ok(())
     }
 
     /// Whether the healed cluster has settled; a violation when its time is over.
     fn probe(&mut self) -> Verdict<bool> {
-        let Err(missing) = self.checker.check_settled(&self.nodes, &mut self.coverage) else {
+        let settled =
+            self.checker
+                .check_settled(&self.members.list, &self.nodes, &mut self.coverage);
+        let Err(missing) = settled else {
             self.audit_everybody()?;
             return Ok(true);
         };

@@ -194,6 +194,7 @@ impl World {
                         bytes,
                         dots,
                         events,
+                        drops: false,
                     });
                 }
                 Effect::Send { to, frame } => self.send(at, to.0 as usize, frame),
@@ -287,7 +288,9 @@ impl World {
             Ok(_) => return Ok(false),
             Err(error) => return violated("I18 unreadable record", error.to_string()),
         };
-        if batch.actor != self.nodes[at].actor {
+        let partition = self.nodes[at].partition.as_ref();
+        let actor = partition.map(|partition| partition.actor());
+        if Some(batch.actor) != actor {
             return violated(
                 "I3 foreign actor",
                 format!("{} mints for {}", self.nodes[at].id, batch.actor),
@@ -422,7 +425,7 @@ impl World {
     }
 
     /// Sees to it that the product is ticked at its deadline.
-    fn plan_tick(&mut self, at: usize) {
+    pub(super) fn plan_tick(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let Some(deadline) = node
             .partition
@@ -479,6 +482,7 @@ impl World {
             self.client_command(&up)?;
         } else {
             let at = up[self.workload.choose_node(up.len())];
+            let at = self.place(at);
             let operation = self.workload.draw(&self.checker.history.universe);
             self.ask(at, operation)?;
         }
