@@ -111,6 +111,10 @@ bugs! {
     DropUncovered = "drop-before-covered",
     /// Who joins serves before it has fetched what the members hold.
     JoinUnsynced = "join-without-anti-entropy",
+    /// What a member told before it got its part counts.
+    StaleMember = "told-before-it-joined",
+    /// A replica that was dropped goes on under its actor.
+    MinterKept = "actor-kept-after-drop",
     /// A log without its beginning is read as if nothing were missing.
     LossIgnored = "loss-ignored",
 }

@@ -87,7 +87,11 @@ impl Partition {
             clock: Clock::default(),
             replica: Replica::new(settings.switches, settings.hash_seed),
             durable: Context::default(),
-            peers: peers::Peers::new(settings.me, settings.epoch, &settings.members),
+            peers: peers::Peers::new(
+                settings.me,
+                (settings.epoch, &settings.members),
+                settings.switches,
+            ),
             leaving_with: Context::default(),
             pending: pending::Pending::default(),
             sync: sync::Sync::default(),

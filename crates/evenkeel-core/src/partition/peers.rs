@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::bug::{Bug, Switches};
 use crate::causality::Context;
 use crate::id::{ActorId, NodeId};
 use crate::membership::{Member, MemberState, Role};
@@ -104,12 +105,14 @@ pub(super) struct Peers {
     up: SmallVec<[NodeId; 4]>,
     /// Never before the latest `eager_until`.
     eager_until: Instant,
+    switches: Switches,
 }
 
 impl Peers {
-    pub(super) fn new(me: NodeId, epoch: u64, members: &[Member]) -> Self {
+    pub(super) fn new(me: NodeId, (epoch, members): (u64, &[Member]), switches: Switches) -> Self {
         let mut peers = Self {
             me,
+            switches,
             ..Self::default()
         };
         peers.set_members(epoch, members);
@@ -135,7 +138,9 @@ impl Peers {
             let member = find(*node);
             if peer.member != member {
                 peer.member = member;
-                peer.forget();
+                if !self.switches.breaks(Bug::StaleMember) {
+                    peer.forget();
+                }
                 changed.push(*node);
             }
         }
@@ -204,6 +209,11 @@ impl Peers {
     ) -> Option<&Peer> {
         let since = self.mine.map_or(0, |member| member.since);
         let peer = self.peers.get_mut(&node)?;
+        let epoch = if self.switches.breaks(Bug::StaleMember) {
+            u64::MAX
+        } else {
+            epoch
+        };
         let believed = peer.incarnation == Some(sender) && peer.hear((epoch, since), advert);
         believed.then_some(&*peer)
     }

@@ -7,6 +7,7 @@ mod hostile;
 mod interleavings;
 mod net;
 mod property;
+mod roles;
 mod scrub;
 mod snapshots;
 mod upkeep;

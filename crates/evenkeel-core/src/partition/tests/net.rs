@@ -118,7 +118,7 @@ impl Net {
     }
 
     fn connect(&mut self, at: usize, other: usize) {
-        let incarnation = self.parts[other].actor();
+        let incarnation = self.parts[other].incarnation();
         let peer = node(other);
         self.input(at, Input::PeerUp { peer, incarnation });
     }
@@ -302,7 +302,7 @@ impl Net {
             epoch: 0,
             sender: match message {
                 Message::Delta(batch) => batch.actor,
-                _ => self.parts[from].actor(),
+                _ => self.parts[from].incarnation(),
             },
         };
         encode(head, message).into()
