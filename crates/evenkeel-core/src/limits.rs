@@ -83,6 +83,29 @@ pub const CLUSTER_TEXT_BYTES_MAX: usize = 255;
 pub const CLUSTER_WEIGHT_MAX: u32 = 10_000;
 /// The most voters: two of five may fail. More would only make changes slower.
 pub const CLUSTER_VOTERS_MAX: usize = 5;
+/// The clock of the control plane: elections, repetitions and the leader's work are counted in these.
+pub const CLUSTER_TICK: Duration = Duration::from_millis(100);
+/// Ticks of one round of heartbeats between voters. A leader that fails is replaced after two or three of them.
+pub const CLUSTER_ELECTION_TICKS: u64 = 5;
+/// Ticks after which a vote that was not answered is sent again.
+pub const CLUSTER_RESEND_TICKS: u64 = 10;
+/// Every node tells every other its epoch this often: how soon a node that was away has the newest document.
+pub const CLUSTER_HELLO: Duration = Duration::from_millis(1_000);
+/// A proposal or a request for a document is sent again after this long.
+pub const CLUSTER_RETRY: Duration = Duration::from_millis(500);
+/// Voters that were heard within this time count for "a quorum answers"; a leader, for being known.
+pub const CLUSTER_FRESH: Duration = Duration::from_millis(3_000);
+/// A voter whose link is down for so long is replaced if another node is up: longer than a restart, much shorter
+/// than the wait for a second failure.
+pub const CLUSTER_VOTER_AWAY: Duration = Duration::from_millis(60_000);
+/// Decisions of one configuration of voters. Then the same voters begin a new one with an empty log.
+pub const CLUSTER_LOG_MAX: usize = 128;
+/// Decisions not taken yet. More: a proposal waits at the node that made it.
+pub const CLUSTER_LOG_OPEN_MAX: usize = 2 * CLUSTER_LOG_MAX;
+/// Outcomes that a node remembers, to answer a proposal that is repeated. Older: judged by what the document says.
+pub const CLUSTER_OUTCOMES_MAX: usize = 512;
+/// Proposals that wait for their outcome at one node. More: refused.
+pub const CLUSTER_PENDING_MAX: usize = 1_024;
 
 const _: () = assert!(
     ADVERT_AFTER_CHANGE.0 < ADVERT_INTERVAL.0,

@@ -339,6 +339,16 @@ impl Document {
         Ok(())
     }
 
+    /// Makes a change that the voters have decided as the so-manieth of their configuration.
+    pub(super) fn apply_decided(&mut self, change: &Change, position: u64) -> Result<(), Refused> {
+        let (epoch, config) = (self.epoch, self.config);
+        self.apply(change)?;
+        if self.epoch > epoch && self.config == config {
+            self.position = position;
+        }
+        Ok(())
+    }
+
     /// Notes which lists differ from those before, whatever their order.
     fn date_rows(&mut self, before: &Self) {
         let same = |row: &[Member], old: &[Member]| {

@@ -1,1 +1,3 @@
 mod document;
+mod frame;
+mod machine;
