@@ -82,7 +82,9 @@ bugs! {
     /// The actor is reused after a crash lost the log's tail, numbered from what is left.
     ActorReused = "actor-reused-after-lost-tail",
     /// The actor is kept after an old copy of the disk came back.
-    ActorKept = "actor-kept-after-restore",
+    ActorKept = "restore-keeps-actor",
+    /// The actor of the original goes on at a copy of its disk.
+    CloneKeepsActor = "clone-keeps-actor",
     /// What has expired is dropped by the local clock, without an event.
     ExpirySilent = "expiry-deletes-silently",
     /// What has expired is removed at once, before an extension made elsewhere in time can arrive.
@@ -117,6 +119,10 @@ bugs! {
     MinterKept = "actor-kept-after-drop",
     /// A log without its beginning is read as if nothing were missing.
     LossIgnored = "loss-ignored",
+    /// Records behind a damaged one are read as if nothing were missing.
+    DamagedRecordSkipped = "damaged-record-skipped",
+    /// A record that a crash has torn is taken for one.
+    TornTailAccepted = "torn-tail-accepted",
 }
 
 /// Which rule is broken, if any.

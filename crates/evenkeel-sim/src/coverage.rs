@@ -28,6 +28,9 @@ macro_rules! marks {
 marks! {
     TailLost = "crash lost unsynced events",
     TailKept = "crash kept part of the unsynced log",
+    LogAnew = "damaged log begun anew",
+    CheckpointMissed = "start without the checkpoint",
+    WriteRefused = "client refused by a node whose log failed",
     CrashInExchange = "crash between request and answer",
     CrashInSnapshot = "source crashed during a snapshot",
     LossInSnapshot = "source lost for good during a snapshot",

@@ -82,11 +82,24 @@ faults! {
     SmallChunks = "small-chunks",
     /// The members of the replica set change.
     Members = "members",
+    /// A write or an fsync of the log fails; later an operator starts the process again.
+    FailingDisk = "failing-disk",
+    /// A process dies, and bits of a file are flipped or a sector is wrong when it starts again.
+    Rot = "rot",
+    /// A process dies, and a file is gone or shorter when it starts again.
+    LostFile = "lost-file",
+}
+
+impl Fault {
+    /// Whether it came after the seeds that are kept: it is drawn apart, so that those do what they did.
+    pub(crate) const fn is_drawn_apart(self) -> bool {
+        matches!(self, Self::FailingDisk | Self::Rot | Self::LostFile)
+    }
 }
 
 /// A set of fault kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct FaultSet(u32);
+pub struct FaultSet(u64);
 
 impl FaultSet {
     /// Whether a kind is in it.

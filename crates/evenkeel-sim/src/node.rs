@@ -6,9 +6,10 @@ use std::rc::Rc;
 use evenkeel_core::id::{ActorId, NodeId};
 use evenkeel_core::membership::{Member, MemberState, Role};
 use evenkeel_core::partition::{Input, Partition};
+use evenkeel_store::log::Sequence;
 
 use crate::clock::WallClock;
-use crate::disk::{Disk, Image, Record};
+use crate::disk::{Damage, Disk, Image, Record};
 
 /// What a node knows of the topology document: it is on its disk before it counts.
 #[derive(Clone, Default, Debug)]
@@ -40,11 +41,11 @@ pub(crate) enum Fate {
     /// An old copy takes its place.
     Restore(Image),
     /// A copy of another node's disk takes its place.
-    Clone(Vec<Rc<Record>>, List),
+    Clone(Image),
     /// It is empty.
     Wipe,
-    /// So many of its first records are lost.
-    LoseFront(usize),
+    /// It is damaged, in so many places.
+    Damaged(Damage, usize),
 }
 
 /// A node.
@@ -74,8 +75,8 @@ pub(crate) struct Node {
     pub(crate) fate: Fate,
     /// A copy of the disk taken earlier.
     pub(crate) image: Option<Image>,
-    /// A checkpoint on its way to the disk: how many records it takes the place of, and its own.
-    pub(crate) checkpoint: Option<(usize, Vec<Rc<Record>>)>,
+    /// A checkpoint on its way to the disk: the last record that it takes the place of, and its own.
+    pub(crate) checkpoint: Option<(Sequence, Vec<Rc<Record>>)>,
     /// Whether an anti-entropy request is open.
     pub(crate) asking: bool,
     /// The member whose next answer to it comes late.

@@ -22,6 +22,8 @@ pub(crate) enum Stream {
     Members,
     /// The changes themselves.
     Changes,
+    /// What crashes and damage make of files.
+    Media,
 }
 
 /// A deterministic source of numbers.

@@ -101,18 +101,18 @@ impl Plan {
     pub(crate) fn draw(seed: u64, limits: &Limits) -> Self {
         let mut rng = Rng::new(seed, Stream::Plan);
         let nodes = 3 + rng.index(MEMBERS_MAX - 2);
-        let mut faults = draw_faults(&mut rng);
+        let mut media = Rng::new(seed, Stream::Media);
+        let mut faults = draw_faults(&mut rng, &mut media);
         if nodes < 4 || limits.nodes.is_some_and(|nodes| nodes < 4) {
             faults.remove(Fault::Loss);
         }
         let mut changes = Rng::new(seed, Stream::Members);
-        let gaps_us = Fault::ALL
-            .iter()
-            .map(|fault| match fault {
-                Fault::Members => changes.spread(2 * SECOND, 16 * SECOND),
-                _ => gap(*fault, &mut rng),
-            })
-            .collect();
+        let gap_of = |fault: &Fault| match fault {
+            Fault::Members => changes.spread(2 * SECOND, 16 * SECOND),
+            apart if apart.is_drawn_apart() => gap(*fault, &mut media),
+            _ => gap(*fault, &mut rng),
+        };
+        let gaps_us = Fault::ALL.iter().map(gap_of).collect();
         if changes_members(seed) {
             faults.insert(Fault::Members);
         }
@@ -173,9 +173,14 @@ impl Plan {
 }
 
 /// Each kind is on with probability one half.
-fn draw_faults(rng: &mut Rng) -> FaultSet {
+fn draw_faults(rng: &mut Rng, media: &mut Rng) -> FaultSet {
     let mut faults = FaultSet::default();
     for fault in Fault::ALL {
+        let rng = if fault.is_drawn_apart() {
+            &mut *media
+        } else {
+            &mut *rng
+        };
         if *fault != Fault::Members && rng.chance(500) {
             faults.insert(*fault);
         }

@@ -375,7 +375,12 @@ impl Partition {
         if head.partition != self.settings.partition {
             return refuse("it is about another partition");
         }
-        let reused = [Bug::M5, Bug::ActorReused, Bug::ActorKept];
+        let reused = [
+            Bug::M5,
+            Bug::ActorReused,
+            Bug::ActorKept,
+            Bug::CloneKeepsActor,
+        ];
         if reused.iter().any(|bug| self.settings.switches.breaks(*bug)) {
             return Ok(());
         }

@@ -47,7 +47,7 @@ impl Checker {
         }
         for (at, node) in nodes.iter().enumerate().filter(|(_, node)| !node.lost) {
             // I2: what survived on a disk must be known. A disk that was replaced counts as it is now.
-            for event in node.disk.durable_events().iter() {
+            for event in node.disk.promised().iter() {
                 if !self.seen[at].events.contains(event) {
                     let event = self.history.event(event);
                     let what = format!(

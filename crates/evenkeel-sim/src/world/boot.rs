@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use evenkeel_core::bug::Bug;
 use evenkeel_core::causality::Context;
 use evenkeel_core::id::{ActorId, PartitionId};
 use evenkeel_core::partition::{Input, Partition, Settings};
@@ -10,7 +11,7 @@ use super::step::Cause;
 use super::{Due, KeepsActor, World};
 use crate::checker::{Verdict, Violation, violated};
 use crate::coverage::Mark;
-use crate::disk::Record;
+use crate::disk::{After, Believes, Damage, Record};
 use crate::faults::Fault;
 use crate::node::Fate;
 use crate::swarm::{MS, SECOND};
@@ -23,7 +24,8 @@ impl World {
         self.stop(at)?;
         let (now, boot) = (self.now, self.nodes[at].boot);
         let torn = self.plan.faults.has(Fault::Torn) && self.disks.chance(400);
-        let (lost, kept) = self.nodes[at].disk.crash(torn.then_some(&mut self.disks));
+        let torn = torn.then_some(&mut self.disks);
+        let (lost, kept) = self.nodes[at].disk.crash(torn, &mut self.media);
         if lost > 0 {
             self.coverage.mark(Mark::TailLost);
         }
@@ -71,7 +73,7 @@ impl World {
         self.note(Some(at), "lost for good", "");
         self.nodes[at].lost = true;
         self.stop(at)?;
-        self.nodes[at].disk.replace(Vec::new());
+        self.nodes[at].disk.wipe();
         Ok(())
     }
 
@@ -117,34 +119,31 @@ impl World {
         let fresh = ActorId::ordinary(self.actors.next());
         let mut kept = (self.keeps_actor == KeepsActor::Always && self.nodes[at].boot > 0)
             .then_some(self.nodes[at].actor);
-        let mut front_lost = false;
         match std::mem::replace(&mut self.nodes[at].fate, Fate::Keep) {
             Fate::Keep => {}
             Fate::Restore(image) => {
                 self.coverage.fault(Fault::Restore);
-                self.nodes[at].list = image.list;
+                self.nodes[at].list = image.list.clone();
                 self.nodes[at].forgot = true;
                 if self.keeps_actor == KeepsActor::AfterRestore {
                     kept = Some(ActorId(image.actor));
                 }
-                self.nodes[at].disk.replace(image.records);
+                self.nodes[at].disk.replace(image);
             }
-            Fate::Clone(records, list) => {
+            Fate::Clone(image) => {
                 self.coverage.fault(Fault::Clone);
-                self.nodes[at].list = list;
+                self.nodes[at].list = image.list.clone();
                 self.nodes[at].forgot = true;
-                self.nodes[at].disk.replace(records);
+                if self.keeps_actor == KeepsActor::AfterClone {
+                    kept = Some(ActorId(image.actor));
+                }
+                self.nodes[at].disk.replace(image);
             }
-            Fate::LoseFront(lost) => {
-                self.coverage.fault(Fault::LostFront);
-                self.nodes[at].forgot = true;
-                self.nodes[at].disk.lose_front(lost);
-                front_lost = true;
-            }
+            Fate::Damaged(damage, places) => self.damage(at, damage, places),
             Fate::Wipe => {
                 self.coverage.fault(Fault::Wipe);
                 self.nodes[at].forgot = true;
-                self.nodes[at].disk.replace(Vec::new());
+                self.nodes[at].disk.wipe();
             }
         }
         let actor = kept.unwrap_or(fresh);
@@ -156,7 +155,7 @@ impl World {
         node.ticks = 0;
         node.resumed_at = self.now;
         node.partition = Some(Partition::new(settings, actor));
-        self.replay(at, front_lost)?;
+        self.replay(at)?;
         self.note(Some(at), "start", &format!("as {actor}"));
         self.list_taken(at);
         self.plan_expiry(at);
@@ -194,15 +193,40 @@ impl World {
         Ok(records.collect())
     }
 
-    fn replay(&mut self, at: usize, front_lost: bool) -> Verdict {
-        let records = self.nodes[at].disk.records().to_vec();
+    /// Files are damaged while the process is down.
+    fn damage(&mut self, at: usize, damage: Damage, places: usize) {
+        self.coverage.fault(match damage {
+            Damage::Flip | Damage::Sector => Fault::Rot,
+            Damage::Delete | Damage::Cut => Fault::LostFile,
+            Damage::Front => Fault::LostFront,
+        });
+        self.nodes[at].forgot = true;
+        for _ in 0..places {
+            let what = self.nodes[at].disk.damage(damage, &mut self.media);
+            self.note(Some(at), "damage", &format!("{damage:?}: {what}"));
+        }
+    }
+
+    fn replay(&mut self, at: usize) -> Verdict {
+        let believes = if self.switches.breaks(Bug::DamagedRecordSkipped) {
+            Believes::Holes
+        } else if self.switches.breaks(Bug::TornTailAccepted) {
+            Believes::TornRecords
+        } else {
+            Believes::Nothing
+        };
+        let (records, after) = match self.nodes[at].disk.recover(believes) {
+            Ok(found) => found,
+            Err(why) => return violated("I18 wrong record", why),
+        };
         let mut refused = None;
         self.call(at, |partition| {
-            refused = records.iter().find_map(|record| {
-                let replayed = if front_lost {
-                    partition.replay_after_loss(&record.bytes)
+            refused = records.iter().find_map(|found| {
+                let bytes = &found.record.bytes;
+                let replayed = if found.is_behind_loss {
+                    partition.replay_after_loss(bytes)
                 } else {
-                    partition.replay(&record.bytes)
+                    partition.replay(bytes)
                 };
                 replayed.err()
             });
@@ -210,10 +234,18 @@ impl World {
         if let Some(error) = refused {
             return violated("I18 unreadable record", error.to_string());
         }
-        if front_lost {
+        if let After::Settle { upto, anew } = after {
             // As the product does: the log alone would be read differently the next time.
+            self.coverage.mark(if anew {
+                Mark::LogAnew
+            } else {
+                Mark::CheckpointMissed
+            });
             let checkpoint = self.checkpoint_of(at)?;
-            self.nodes[at].disk.replace(checkpoint);
+            let settled = self.nodes[at].disk.settle((upto, anew), checkpoint);
+            if let Err(why) = settled {
+                return violated("harness", why);
+            }
         }
         let now = self.clocks(at);
         let mut effects = Vec::new();

@@ -69,9 +69,17 @@ impl World {
         if self.nodes[at].partition.is_none() || self.nodes[at].paused {
             return Ok(());
         }
+        if self.nodes[at].disk.has_failed() {
+            self.coverage.mark(Mark::WriteRefused);
+            return Ok(());
+        }
         self.totals.operations += 1;
         let (session, patience_us) = self.workload.session();
         let dots = self.run_commands(at, &commands)?;
+        if self.nodes[at].disk.has_failed() {
+            // The client gets an error: it knows of no event.
+            return Ok(());
+        }
         self.workload.learned(session, &dots);
         if !dots.is_empty() && self.requests.chance(250) {
             let acks = self.workload.acks();
@@ -319,8 +327,9 @@ impl World {
         let Some(plan) = self.plan.commands.clone() else {
             return Ok(());
         };
-        let member = self.nodes[at].list.role(at).is_member();
-        if self.nodes[at].paused || !member || self.home_of(at) != at {
+        let node = &self.nodes[at];
+        let serves = node.list.role(at).is_member() && !node.disk.has_failed();
+        if node.paused || !serves || self.home_of(at) != at {
             return Ok(());
         }
         let now = self.clocks(at);

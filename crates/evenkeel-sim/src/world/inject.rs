@@ -1,7 +1,12 @@
 //! Faults that strike at times: cuts, crashes, pauses, clocks, disks.
 
+use evenkeel_store::disk::Operation;
+#[cfg(feature = "bugs")]
+use evenkeel_store::log::Sequence;
+
 use super::{Due, World};
 use crate::checker::Verdict;
+use crate::disk::Damage;
 use crate::faults::Fault;
 use crate::node::Fate;
 use crate::swarm::{MS, SECOND};
@@ -35,9 +40,14 @@ impl World {
         if fault == Fault::Members {
             return self.change_members();
         }
-        let next = self.now + 1 + self.faults.around(self.plan.gaps_us[fault as usize]);
+        let rng = if fault.is_drawn_apart() {
+            &mut self.media
+        } else {
+            &mut self.faults
+        };
+        let next = self.now + 1 + rng.around(self.plan.gaps_us[fault as usize]);
+        let victim = rng.index(self.nodes.len());
         self.schedule(next, Due::Strike(fault));
-        let victim = self.faults.index(self.nodes.len());
         let runs = self.nodes[victim].partition.is_some();
         match fault {
             Fault::Crash if runs => {
@@ -58,15 +68,6 @@ impl World {
                 Ok(())
             }
             Fault::Loss => self.strike_loss(victim),
-            Fault::Restore => self.strike_restore(victim),
-            Fault::Clone if runs => self.strike_clone(victim),
-            Fault::Checkpoint => self.begin_checkpoint(victim),
-            Fault::LostFront if runs => self.strike_front(victim),
-            Fault::Wipe if runs => {
-                self.crash(victim)?;
-                self.nodes[victim].fate = Fate::Wipe;
-                Ok(())
-            }
             Fault::Reset => {
                 let other = self.faults.index(self.nodes.len());
                 if other != victim && self.network.is_up(victim, other) {
@@ -91,6 +92,33 @@ impl World {
                     self.note(None, "cut", fault.name());
                     self.schedule(until, Due::CutsEnd);
                 }
+                Ok(())
+            }
+            _ => self.strike_disk(victim, fault),
+        }
+    }
+
+    /// A fault of what a node has on its disk.
+    fn strike_disk(&mut self, victim: usize, fault: Fault) -> Verdict {
+        let runs = self.nodes[victim].partition.is_some();
+        match fault {
+            Fault::Restore => self.strike_restore(victim),
+            Fault::Clone if runs => self.strike_clone(victim),
+            Fault::Checkpoint => self.begin_checkpoint(victim),
+            Fault::LostFront if runs => {
+                self.crash(victim)?;
+                self.nodes[victim].fate = Fate::Damaged(Damage::Front, 1);
+                Ok(())
+            }
+            Fault::FailingDisk if runs => {
+                self.fail_disk(victim);
+                Ok(())
+            }
+            Fault::Rot if runs => self.strike_damage(victim, [Damage::Flip, Damage::Sector]),
+            Fault::LostFile if runs => self.strike_damage(victim, [Damage::Delete, Damage::Cut]),
+            Fault::Wipe if runs => {
+                self.crash(victim)?;
+                self.nodes[victim].fate = Fate::Wipe;
                 Ok(())
             }
             _ => Ok(()),
@@ -127,21 +155,31 @@ impl World {
     fn strike_clone(&mut self, victim: usize) -> Verdict {
         let source = self.faults.index(self.nodes.len());
         if source != victim && !self.nodes[source].lost {
-            let records = self.nodes[source].disk.records().to_vec();
-            let list = self.nodes[source].list.clone();
+            let source = &self.nodes[source];
+            let image = source.disk.image(source.actor.0, source.list.clone());
             self.crash(victim)?;
-            self.nodes[victim].fate = Fate::Clone(records, list);
+            self.nodes[victim].fate = Fate::Clone(image);
         }
         Ok(())
     }
 
-    /// A process dies, and with it what its log began with.
-    fn strike_front(&mut self, victim: usize) -> Verdict {
+    /// A process dies, and finds its files damaged when it starts again.
+    fn strike_damage(&mut self, victim: usize, kinds: [Damage; 2]) -> Verdict {
+        let (damage, places) = (self.media.pick(&kinds), 1 + self.media.index(3));
         self.crash(victim)?;
-        let records = self.nodes[victim].disk.length();
-        let lost = 1 + self.faults.index(records.max(1));
-        self.nodes[victim].fate = Fate::LoseFront(lost.min(records));
+        self.nodes[victim].fate = Fate::Damaged(damage, places);
         Ok(())
+    }
+
+    /// One of the next writes or syncs of a log fails; after a while somebody starts the process again.
+    fn fail_disk(&mut self, at: usize) {
+        let operation = self.media.pick(&[Operation::Write, Operation::Sync]);
+        let calls = self.media.below(8);
+        self.nodes[at].disk.fail_soon(operation, calls);
+        self.note(Some(at), "disk will fail", &format!("{operation} {calls}"));
+        let boot = self.nodes[at].boot;
+        let later = self.now + self.media.spread(SECOND, 20 * SECOND);
+        self.schedule(later, Due::End { at, boot });
     }
 
     /// A checkpoint of this moment begins to be written.
@@ -150,7 +188,7 @@ impl World {
         if node.partition.is_none() || node.paused || node.checkpoint.is_some() {
             return Ok(());
         }
-        let covered = node.disk.length();
+        let covered = node.disk.last();
         let boot = node.boot;
         let records = self.checkpoint_of(at)?;
         self.nodes[at].checkpoint = Some((covered, records));
@@ -171,9 +209,9 @@ impl World {
         let covered = self.break_checkpoint(at, covered, &mut records);
         #[cfg(not(feature = "bugs"))]
         let records = std::mem::take(&mut records);
-        if self.nodes[at].disk.replace_front(covered, records) {
+        if self.nodes[at].disk.write_checkpoint(covered, records) {
             self.coverage.fault(Fault::Checkpoint);
-            self.note(Some(at), "checkpoint", &format!("of {covered} records"));
+            self.note(Some(at), "checkpoint", &format!("up to record {covered}"));
         }
     }
 
@@ -217,16 +255,16 @@ impl World {
     fn break_checkpoint(
         &mut self,
         at: usize,
-        covered: usize,
+        covered: Sequence,
         records: &mut Vec<std::rc::Rc<crate::disk::Record>>,
-    ) -> usize {
+    ) -> Sequence {
         use evenkeel_core::bug::Bug;
         if self.switches.breaks(Bug::CheckpointNotAtomic) && records.len() > 3 {
             // The one before is gone, and this one is not whole.
             records.remove(1);
         }
         if self.switches.breaks(Bug::SegmentDroppedEarly) {
-            return (covered + 2).min(self.nodes[at].disk.length());
+            return self.nodes[at].disk.last();
         }
         covered
     }

@@ -319,6 +319,9 @@ impl World {
     }
 
     fn drop_replica(&mut self, at: usize) -> Verdict {
+        if self.nodes[at].disk.has_failed() {
+            return Ok(());
+        }
         if self
             .checker
             .check_drop(at, &self.members.list, &self.nodes)?

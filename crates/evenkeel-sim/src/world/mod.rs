@@ -25,7 +25,7 @@ use crate::coverage::Coverage;
 use crate::faults::Fault;
 use crate::network::Network;
 use crate::node::{List, Node};
-use crate::rng::{Rng, Stream};
+use crate::rng::{Rng, Stream, mix};
 use crate::swarm::{LIVENESS_US, MS, Plan, SECOND};
 use crate::trace::Trace;
 use crate::universe::{CellNo, Universe};
@@ -88,6 +88,11 @@ enum Due {
         boot: u32,
     },
     Restart {
+        at: usize,
+        boot: u32,
+    },
+    /// An operator ends a process whose log has failed.
+    End {
         at: usize,
         boot: u32,
     },
@@ -155,6 +160,7 @@ pub(crate) struct World {
     /// The cell whose states the trace shows.
     watched: Option<CellNo>,
     disks: Rng,
+    media: Rng,
     actors: Rng,
     faults: Rng,
     requests: Rng,
@@ -172,6 +178,7 @@ enum KeepsActor {
     Never,
     Always,
     AfterRestore,
+    AfterClone,
 }
 
 impl World {
@@ -197,18 +204,6 @@ impl World {
             })
             .collect();
         let loss_at = faults.between(SECOND, plan.duration_us * 3 / 4);
-        let mut coverage = Coverage::default();
-        for fault in [
-            Fault::Offset,
-            Fault::SlowDisk,
-            Fault::SmallIndex,
-            Fault::SmallAnswers,
-            Fault::SmallChunks,
-        ] {
-            if plan.faults.has(fault) {
-                coverage.fault(fault);
-            }
-        }
         let universe = match plan.commands {
             Some(_) => Universe::growing(),
             None => Universe::new(plan.work.keys),
@@ -224,7 +219,7 @@ impl World {
             network: Network::new(plan.network, plan.nodes, seed),
             workload: Workload::new(&plan),
             checker: Checker::new(universe, plan.nodes, seed),
-            coverage,
+            coverage: settings_covered(&plan),
             trace: Trace::new(options.trace, options.whole_frames),
             totals: Totals::default(),
             healed: false,
@@ -232,6 +227,7 @@ impl World {
             tickets: 0,
             watched: None,
             disks: Rng::new(seed, Stream::Disk),
+            media: Rng::new(mix(seed, 1), Stream::Media),
             actors: Rng::new(seed, Stream::Actors),
             faults,
             requests: Rng::new(seed, Stream::Requests),
@@ -294,7 +290,12 @@ impl World {
             if *fault == Fault::Members {
                 continue;
             }
-            let first = self.faults.around(self.plan.gaps_us[*fault as usize]);
+            let rng = if fault.is_drawn_apart() {
+                &mut self.media
+            } else {
+                &mut self.faults
+            };
+            let first = rng.around(self.plan.gaps_us[*fault as usize]);
             if inject::strikes(*fault) && self.plan.faults.has(*fault) {
                 self.schedule(first, Due::Strike(*fault));
             }
@@ -353,11 +354,12 @@ impl World {
                 Ok(())
             }
             Due::Restart { at, boot } if self.nodes[at].boot == boot => self.start(at),
+            Due::End { at, boot } if self.nodes[at].boot == boot => self.crash(at),
             Due::List { at } => self.hear_of_list(at),
             Due::Part { at } => self.look_at_part(at),
             Due::Report(report) => self.reported(&report),
             Due::Heal => self.heal(),
-            Due::Crash { .. } | Due::Restart { .. } | Due::Probe => Ok(()),
+            Due::End { .. } | Due::Crash { .. } | Due::Restart { .. } | Due::Probe => Ok(()),
         }
     }
 
@@ -369,6 +371,9 @@ impl World {
         for at in 0..self.nodes.len() {
             let boot = self.nodes[at].boot;
             self.resume(at, boot)?;
+            if self.nodes[at].partition.is_some() && self.nodes[at].disk.has_failed() {
+                self.crash(at)?;
+            }
             if self.nodes[at].partition.is_none() && !self.nodes[at].lost {
                 self.start(at)?;
             }
@@ -465,6 +470,23 @@ impl World {
     }
 }
 
+/// Faults that are settings, and have no moments of their own.
+fn settings_covered(plan: &Plan) -> Coverage {
+    let mut coverage = Coverage::default();
+    for fault in [
+        Fault::Offset,
+        Fault::SlowDisk,
+        Fault::SmallIndex,
+        Fault::SmallAnswers,
+        Fault::SmallChunks,
+    ] {
+        if plan.faults.has(fault) {
+            coverage.fault(fault);
+        }
+    }
+    coverage
+}
+
 #[cfg(feature = "bugs")]
 fn switches(options: &Options) -> Switches {
     Switches::broken(options.bug)
@@ -481,6 +503,7 @@ fn keeps_actor(options: &Options) -> KeepsActor {
     match options.bug {
         Some(Bug::M5 | Bug::ActorReused) => KeepsActor::Always,
         Some(Bug::ActorKept) => KeepsActor::AfterRestore,
+        Some(Bug::CloneKeepsActor) => KeepsActor::AfterClone,
         _ => KeepsActor::Never,
     }
 }

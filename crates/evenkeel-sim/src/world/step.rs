@@ -78,6 +78,14 @@ impl World {
             return Ok(());
         }
         node.ticks = 0;
+        if node.disk.has_failed() && matches!(input, Input::Frame { .. } | Input::Write { .. }) {
+            // What it cannot keep, it must not take: others bring it when the process has started again.
+            if let Input::Write { ticket, .. } = &input {
+                self.coverage.mark(Mark::WriteRefused);
+                self.checker.requests[at].remove(&ticket.0);
+            }
+            return Ok(());
+        }
         self.handle(at, input)
     }
 
@@ -178,6 +186,7 @@ impl World {
         cause: Cause<'_>,
     ) -> Verdict {
         let mut results = Results::default();
+        let mut sends = Vec::new();
         for effect in effects.drain(..) {
             match effect {
                 Effect::Persist { record, dots } => {
@@ -190,18 +199,38 @@ impl World {
                         .check_batches(at, recorded, &mut self.coverage)?;
                     results.logged.extend_from_slice(&events);
                     let bytes = record;
-                    self.nodes[at].disk.append(Record {
+                    let record = Record {
                         bytes,
                         dots,
                         events,
                         drops: false,
-                    });
+                    };
+                    if !self.nodes[at].disk.append(record) {
+                        self.coverage.fault(Fault::FailingDisk);
+                    }
                 }
-                Effect::Send { to, frame } => self.send(at, to.0 as usize, frame),
+                Effect::Send { to, frame } => sends.push((to.0 as usize, frame)),
                 Effect::Reply { ticket, reply } => results.replies.push((ticket.0, reply)),
                 Effect::Changed { .. } | Effect::Discard(_) => {}
                 Effect::Observe(observation) => self.observe(at, observation, &mut results)?,
             }
+        }
+        if self.nodes[at].disk.has_failed() {
+            // What was not logged was not done: nobody is told, and the client gets an error.
+            for (ticket, _) in results.replies.drain(..) {
+                self.checker.requests[at].remove(&ticket);
+            }
+            return self.judge(
+                at,
+                results,
+                Cause {
+                    ticket: None,
+                    ..cause
+                },
+            );
+        }
+        for (to, frame) in sends {
+            self.send(at, to, frame);
         }
         if results.batches > 1 {
             let what = format!("{} batches in one call", results.batches);
