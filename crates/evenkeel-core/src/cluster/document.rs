@@ -339,6 +339,16 @@ impl Document {
             .collect()
     }
 
+    /// Whether data must move whatever the settings: a node that drains holds some, or a partition has too few members.
+    #[must_use]
+    pub fn must_move(&self) -> bool {
+        let wanted = self.replicas_wanted();
+        let stays = |member: &&Member| self.state(member.node) == Some(NodeState::Active);
+        self.partitions
+            .iter()
+            .any(|row| row.iter().filter(stays).count() < wanted)
+    }
+
     /// Whether every member is Active and every partition has as many as are wanted.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -43,7 +43,7 @@ impl Cluster {
         if busy || !self.leads() || !self.quorum_answers(now) {
             return;
         }
-        let change = self.seats_due(now);
+        let change = self.seats_due(now).or_else(|| self.move_due());
         let Some(change) = change else {
             return;
         };
@@ -51,6 +51,19 @@ impl Cluster {
         if next.apply(&change).is_ok() && next != *self.document {
             self.submit(None, change, now + PATIENCE);
         }
+    }
+
+    /// The next step of a rebalance, or a target where the data does not lie as it should.
+    fn move_due(&self) -> Option<Change> {
+        let document = &self.document;
+        if document.target().is_some() {
+            return super::planner::next_steps(document).into_iter().next();
+        }
+        if !document.settings().auto_rebalance && !document.must_move() {
+            return None;
+        }
+        let target = super::planner::plan(document);
+        (target != document.table()).then_some(Change::Adopt { target })
     }
 
     /// Another list of voters, if there is a better one or the log is to begin anew.

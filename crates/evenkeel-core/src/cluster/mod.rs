@@ -13,6 +13,7 @@ mod duties;
 mod encoding;
 mod frame;
 mod machine;
+mod planner;
 mod proposals;
 mod saved;
 #[cfg(test)]
@@ -22,3 +23,4 @@ mod vote;
 pub use change::{Change, MemberRef, Move, NodeSpec, Refused, Seat};
 pub use document::{ClusterSettings, Document, NodeEntry, NodeState, ReplicaCounts};
 pub use machine::{Cluster, Effect, Failed, Input, Status};
+pub use planner::{next_steps, plan};
