@@ -40,9 +40,9 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 256 << 10;
 /// Snapshots that one replica serves at a time. More: the asker is told to try elsewhere or later.
 pub const SNAPSHOTS_SERVED_MAX: usize = 2;
 /// Entries of the dot index of a partition. Over it the oldest go, and whoever misses them gets a snapshot
-/// (replication.md 2.5). A million events over 256 partitions: what a member may miss before its repair costs whole
-/// partitions, and what its absence may cost the others in memory, some 100 MB.
-pub const INDEX_ENTRIES_MAX: usize = 4 << 10;
+/// (replication.md 2.5). Half a million events over 256 partitions: what a member may miss before its repair costs whole
+/// partitions, and what its absence may cost the others in memory, some 50 MB.
+pub const INDEX_ENTRIES_MAX: usize = 2_000;
 /// Spans of arrival times of one actor's events in a partition, 24 bytes each. Over it the older ones are told less
 /// finely: never as younger than they are.
 pub const ARRIVAL_SPANS_MAX: usize = 256;

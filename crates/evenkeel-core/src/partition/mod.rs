@@ -11,6 +11,7 @@ mod awaited;
 mod checkpoint;
 mod collect;
 mod conflicts;
+mod cost;
 mod divergence;
 mod entry;
 mod held;

@@ -42,6 +42,8 @@ pub(super) struct Sync {
     pub(super) failures: u32,
     /// The member that did not answer last: others are asked first.
     pub(super) avoid: Option<NodeId>,
+    /// No new exchange begins: other partitions of the node have theirs.
+    pub(super) waits_its_turn: bool,
 }
 
 impl Sync {
@@ -63,6 +65,17 @@ impl Sync {
 }
 
 impl Partition {
+    /// Whether it is asking another member for what it lacks.
+    #[must_use]
+    pub const fn is_syncing(&self) -> bool {
+        self.sync.exchange.is_some()
+    }
+
+    /// Lets it begin exchanges or not; one that runs goes on, and one that a client waits for begins all the same.
+    pub const fn may_sync(&mut self, may: bool) {
+        self.sync.waits_its_turn = !may;
+    }
+
     /// An advert showed what a member holds. Its own events are overdue at once, since its deltas came before its
     /// advert on the same link; others may still be on their way here.
     pub(super) fn gap_shown(&mut self, now: Now, from: NodeId, sender: ActorId, theirs: &Context) {
@@ -99,6 +112,10 @@ impl Partition {
             effects.push(Effect::Observe(Observation::SyncTimedOut { peer }));
         }
         if self.sync.look_at.is_some_and(|at| at <= now.instant) {
+            if self.sync.waits_its_turn && !self.pending.wants_more_than(self.replica.context()) {
+                self.sync.look_at = Some(now.instant + SYNC_GRACE);
+                return;
+            }
             self.sync.look_at = None;
             self.ask_someone(now, effects);
         }

@@ -224,6 +224,12 @@ pub fn head(frame: &[u8]) -> Result<Head, DecodeError> {
     Ok(get_head(&mut Reader::new(frame))?.0)
 }
 
+/// Whether a frame asks for what its sender lacks: answering it may take long.
+#[must_use]
+pub fn asks_for_repair(frame: &[u8]) -> bool {
+    matches!(frame, [VERSION, SYNC_REQUEST | SNAPSHOT_REQUEST, ..])
+}
+
 /// The log record of a note.
 #[must_use]
 pub fn encode_note(head: Head, note: &Note) -> Vec<u8> {

@@ -12,7 +12,7 @@ mod message;
 mod tests;
 
 pub use event::{BatchEncoder, RESET_BYTES_MAX};
-pub use message::{Record, decode, decode_record, encode, encode_note, head};
+pub use message::{Record, asks_for_repair, decode, decode_record, encode, encode_note, head};
 pub(crate) use message::{range_delete_bytes, unit_bytes};
 
 /// The version this build writes, and the only one it reads so far.
