@@ -14,6 +14,10 @@ use crate::level::Level;
 pub const REPLICAS: usize = 3;
 /// How many partitions the 16384 slots are cut into.
 pub const PARTITIONS: u16 = 256;
+/// The greatest weight of a node.
+pub(crate) const WEIGHT_MAX: u32 = 10_000;
+/// The longest name of a node, a zone or a datacentre.
+const NAME_BYTES_MAX: usize = 64;
 /// The longest time that the members of a level can be waited for, in milliseconds.
 pub(crate) const LEVEL_TIMEOUT_MS_MAX: u64 = 3_600_000;
 
@@ -107,6 +111,45 @@ pub enum ConfigError {
         /// What is wrong.
         why: String,
     },
+    /// Both a list of members and a cluster to join.
+    #[error(
+        "--members and --join were both given; --members founds a cluster, --join enters one that runs: give one of them"
+    )]
+    FoundsAndJoins,
+    /// An address of a cluster to join that is none.
+    #[error(
+        "--join {address} is not HOST:PORT; write the peer address of a node of the cluster, like 10.0.0.1:6380"
+    )]
+    Join {
+        /// The address.
+        address: String,
+    },
+    /// A node cannot be told to others.
+    #[error(
+        "--join needs an address that the others can dial, and {address} is every address of this machine; give the host with --announce-host"
+    )]
+    Unreachable {
+        /// The bound address.
+        address: String,
+    },
+    /// A share of the data that is none.
+    #[error(
+        "--weight {weight} is not between 1 and {WEIGHT_MAX}; 100 is an ordinary node, 200 one with twice the room"
+    )]
+    Weight {
+        /// The value.
+        weight: u32,
+    },
+    /// A word that is too long or has other characters than names have.
+    #[error(
+        "{flag} '{value}' is no name; use up to {NAME_BYTES_MAX} letters, digits, dots, dashes and underscores"
+    )]
+    Name {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// More members than a key has.
     #[error("{flag} {level} is more than the {replicas} members that a key has here; use all")]
     Level {
@@ -153,6 +196,17 @@ pub struct Config {
     pub http_listen: String,
     /// All nodes of the initial topology, this one included; empty: a single node.
     pub members: Vec<Member>,
+    /// Peer addresses of nodes of a running cluster: a node without data asks them to let it in.
+    pub join: Vec<String>,
+    /// Enters the cluster anew although there is data: of a node that was forgotten, so that what only it holds is saved.
+    #[serde(skip)]
+    pub recover: bool,
+    /// Where it stands: replicas of the same data are spread over zones.
+    pub zone: String,
+    /// The datacentre it stands in: replicas are spread over datacentres before zones.
+    pub dc: String,
+    /// Its share of the data, in relation to the other nodes' weights.
+    pub weight: u32,
     /// The host that clients are told to reach this node at; the bound one by default.
     pub announce_host: Option<String>,
     /// Allows addresses that others reach although there are no credentials.
@@ -192,6 +246,11 @@ impl Default for Config {
             peer_listen: "127.0.0.1:6380".to_owned(),
             http_listen: "127.0.0.1:6381".to_owned(),
             members: Vec::new(),
+            join: Vec::new(),
+            recover: false,
+            zone: String::new(),
+            dc: String::new(),
+            weight: 100,
             announce_host: None,
             insecure: false,
             fault_injection: false,
@@ -353,11 +412,51 @@ impl Config {
             });
         }
         errors.extend(self.http_token().err());
+        errors.extend(self.check_place());
         if errors.is_empty() {
             Ok(())
         } else {
             Err(errors)
         }
+    }
+
+    /// What is wrong with how the node enters a cluster and where it stands.
+    fn check_place(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
+        if !self.members.is_empty() && !self.join.is_empty() {
+            errors.push(ConfigError::FoundsAndJoins);
+        }
+        let no_address = |address: &&String| {
+            let port = address
+                .rsplit_once(':')
+                .map(|(_, port)| port.parse::<u16>());
+            !matches!(port, Some(Ok(_)))
+        };
+        errors.extend(self.join.iter().filter(no_address).map(|address| {
+            let address = address.clone();
+            ConfigError::Join { address }
+        }));
+        let everywhere =
+            resolve(&self.peer_listen).is_some_and(|bound| bound.ip().is_unspecified());
+        if !self.join.is_empty() && everywhere && self.announce_host.is_none() {
+            let address = self.peer_listen.clone();
+            errors.push(ConfigError::Unreachable { address });
+        }
+        if !(1..=WEIGHT_MAX).contains(&self.weight) {
+            let weight = self.weight;
+            errors.push(ConfigError::Weight { weight });
+        }
+        for (flag, value) in [("--zone", &self.zone), ("--dc", &self.dc)] {
+            if !is_name(value) && !value.is_empty() {
+                let value = value.clone();
+                errors.push(ConfigError::Name { flag, value });
+            }
+        }
+        if !is_name(&self.node) {
+            let (flag, value) = ("--node", self.node.clone());
+            errors.push(ConfigError::Name { flag, value });
+        }
+        errors
     }
 
     /// The token of the HTTP API, if there is one.
@@ -378,6 +477,12 @@ impl Config {
             cores.saturating_sub(1).max(1)
         }
     }
+}
+
+/// Whether a text names a node, a zone or a datacentre: it stands in addresses, tables and metrics.
+fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// The first address that `host:port` stands for.

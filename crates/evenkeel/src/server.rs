@@ -81,7 +81,7 @@ impl Server {
             .map_err(|error| StartFailure::Config(vec![error]))?;
         let executors = config.executors();
         let (tell, news) = mpsc::unbounded_channel();
-        let node = node::open(config, announce, tell)?;
+        let (node, begin) = node::open(config, announce, tell)?;
         let mut server = Self {
             node,
             addresses,
@@ -99,6 +99,8 @@ impl Server {
         })?;
         let node = Arc::clone(&server.node);
         server.spawn("evenkeel-checkpoint", move || node::keep_log_short(node))?;
+        let node = Arc::clone(&server.node);
+        server.spawn("evenkeel-control", move || node::keep_topology(node, begin))?;
         let node = Arc::clone(&server.node);
         server.spawn("evenkeel-scrub", move || node::keep_scrubbed(node))?;
         for number in 0..executors {
@@ -202,10 +204,9 @@ async fn run_node(
     peer: std::net::TcpListener,
     (http, token): (std::net::TcpListener, Option<Token>),
 ) -> io::Result<()> {
-    for other in node.topology().others() {
-        tokio::task::spawn_local(link::keep_linked(Arc::clone(&node), other));
-    }
+    tokio::task::spawn_local(link::keep_all_linked(Arc::clone(&node)));
     tokio::task::spawn_local(node::tick(Arc::clone(&node)));
+    tokio::task::spawn_local(node::answer_repairs(Arc::clone(&node)));
     tokio::task::spawn_local(client::sweep(Arc::clone(&node)));
     tokio::task::spawn_local(admin::serve(
         Arc::clone(&node),
@@ -285,5 +286,6 @@ fn announce(config: &Config, addresses: Addresses) -> Announce {
         client: reached(addresses.client),
         cluster: addresses.cluster.map(reached),
         http: reached(addresses.http),
+        peer: reached(addresses.peer),
     }
 }

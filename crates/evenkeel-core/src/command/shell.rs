@@ -360,16 +360,16 @@ pub(super) const COMMANDS: &[Spec] = &[
     ),
     Spec::new(
         "ek.topology",
-        1,
-        &[Flag::Readonly, Flag::Fast],
+        -1,
+        &[Flag::Noscript, Flag::Stale],
         KeySpec::NONE,
         Run::Shell,
     )
     .in_group(Group::Evenkeel, &[])
     .docs(
         "0.1.0",
-        "O(N) where N is the number of nodes",
-        "The nodes, and which partitions they hold",
+        "O(N) where N is the number of nodes; a change returns when the voters have agreed on it",
+        "The nodes, which partitions they hold and what moves; or a change: PLAN, APPLY, DRAIN, CANCEL, REPLACE, FORGET, SET",
     ),
     Spec::new(
         "ek.scrub",

@@ -1,5 +1,6 @@
 //! The command line: one binary, one subcommand per job. Exit status 0: done, 1: failed, 2: wrong use.
 
+mod cluster;
 mod dev;
 pub(crate) mod divergence;
 mod inspect;
@@ -43,6 +44,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Show how far the replicas are apart, exactly
     Divergence(divergence::Args),
+    /// Show and change who belongs to the cluster and who holds what
+    Cluster(cluster::Args),
     /// Watch the nodes: throughput, divergence, slow commands
     Top(top::Args),
     /// Put load on any Redis-protocol server and print throughput and latency
@@ -66,6 +69,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Divergence(args) => divergence::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Cluster(args) => cluster::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Top(args) => top::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => crate::bench::run(args),
     };

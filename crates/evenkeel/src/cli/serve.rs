@@ -47,7 +47,22 @@ pub(super) struct Args {
     /// All nodes and their peer addresses, the same list everywhere [default: this node alone]
     #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',')]
     members: Vec<Member>,
-    /// The host that clients are told to reach this node at [default: the bound one]
+    /// Peer addresses of nodes of a running cluster that this node, without data yet, is to enter
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    join: Vec<String>,
+    /// With --join: enter anew with the data of a node that was forgotten, so that what only it holds is saved
+    #[arg(long, requires = "join")]
+    recover: bool,
+    /// Where the node stands: replicas of the same data are spread over zones [default: none]
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
+    /// The datacentre the node stands in: replicas are spread over datacentres first [default: none]
+    #[arg(long, value_name = "NAME")]
+    dc: Option<String>,
+    /// The node's share of the data; 200 is twice an ordinary node's [default: 100]
+    #[arg(long, value_name = "N")]
+    weight: Option<u32>,
+    /// The host that clients and peers are told to reach this node at [default: the bound one]
     #[arg(long, value_name = "HOST")]
     announce_host: Option<String>,
     /// When the log is synced: always, everysec or never [default: everysec]
@@ -150,6 +165,13 @@ impl Args {
         config.accept_loss = self.accept_loss;
         config.insecure |= self.insecure;
         config.fault_injection |= self.fault_injection;
+        if !self.join.is_empty() {
+            config.join = self.join;
+        }
+        config.recover = self.recover;
+        config.zone = self.zone.unwrap_or(config.zone);
+        config.dc = self.dc.unwrap_or(config.dc);
+        config.weight = self.weight.unwrap_or(config.weight);
         if !self.members.is_empty() {
             config.members = self.members;
         }

@@ -71,7 +71,6 @@ struct Held(Vec<(Owed, usize)>);
 
 impl Held {
     fn refusal(&self, session: &Session, owed: &[Owed]) -> Option<Reply> {
-        let wanted = wanted(session).members;
         let covers = |held: &Owed, owed: &Owed| {
             held.partition == owed.partition
                 && match (held.by, owed.by) {
@@ -83,8 +82,11 @@ impl Held {
             let held = self.0.iter().filter(|(held, _)| covers(held, owed));
             held.map(|(_, members)| *members).max().unwrap_or(0)
         };
-        let reached = owed.iter().map(of).min().unwrap_or(wanted);
-        (reached < wanted).then(|| {
+        let short = owed
+            .iter()
+            .map(|owed| (of(owed), members_wanted(session, owed)))
+            .find(|(reached, wanted)| reached < wanted);
+        short.map(|(reached, wanted)| {
             bump(&session.node.metrics.unmet_writes);
             Reply::error(format!(
                 "UNMET {reached} of {wanted} members are known to hold the write after {} ms ; it is kept and will spread, do not repeat it unless it may be done twice",
@@ -94,19 +96,22 @@ impl Held {
     }
 }
 
-fn wanted(session: &Session) -> Wanted {
+/// How many members must hold a write.
+fn members_wanted(session: &Session, owed: &Owed) -> usize {
+    let level = session.caller.consistency.write;
+    session.node.topology().written_by(level, owed.partition)
+}
+
+fn wanted(session: &Session, owed: &Owed) -> Wanted {
     let consistency = &session.caller.consistency;
     Wanted {
-        members: consistency
-            .write
-            .of(session.node.topology().replica_count()),
+        members: members_wanted(session, owed),
         durable: session.node.config.sync == SyncPolicy::Always,
         until: Instant::now() + consistency.timeout,
     }
 }
 
 async fn holders(session: &Session, owed: &[Owed]) -> Held {
-    let wanted = wanted(session);
     // What was written up to a dot covers all that came before.
     let mut newest: Vec<Owed> = Vec::new();
     for owed in owed {
@@ -122,7 +127,7 @@ async fn holders(session: &Session, owed: &[Owed]) -> Held {
     }
     let waits = newest
         .iter()
-        .map(|owed| holders_of(&session.node, *owed, wanted));
+        .map(|owed| holders_of(&session.node, *owed, wanted(session, owed)));
     let members = join_all(waits.collect()).await;
     Held(newest.into_iter().zip(members).collect())
 }

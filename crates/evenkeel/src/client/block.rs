@@ -192,7 +192,9 @@ impl Blocked {
     async fn elsewhere(&self) {
         let node = self.node();
         let keys = self.wait.keys.clone().map(|at| self.args[at].clone());
-        let away: Vec<Bytes> = keys.filter(|key| !node.holds(partition_of(key))).collect();
+        let away: Vec<Bytes> = keys
+            .filter(|key| !node.topology().serves(partition_of(key)))
+            .collect();
         if away.is_empty() {
             std::future::pending::<()>().await;
         }

@@ -261,7 +261,7 @@ fn keys_here_of(node: &Node, partition: PartitionId) -> Option<Vec<Reply>> {
 async fn keys_of(node: &Arc<Node>, partition: PartitionId) -> Option<Vec<Reply>> {
     let command = [Bytes::from_static(b"KEYS"), Bytes::from_static(b"*")];
     let command = on_partition(partition, &command);
-    if node.holds(partition) {
+    if node.topology().serves(partition) {
         return keys_here_of(node, partition);
     }
     for member in node.topology().replicas(partition) {

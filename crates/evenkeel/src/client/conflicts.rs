@@ -72,7 +72,7 @@ fn rival(rival: &Rival, met: Met, named: Named<'_>) -> Reply {
 /// `EK.SIBLINGS key [field]`, on a node that holds the key.
 pub(super) fn siblings(node: Arc<Node>, args: Args<'_>) -> Outcome {
     let partition = partition_of(args[1]);
-    if node.holds(partition) {
+    if node.topology().serves(partition) {
         return Outcome::Now(siblings_here(&node, args));
     }
     let args = owned(args);

@@ -107,7 +107,7 @@ impl Consistency {
 /// A level that can be reached with all members up.
 fn level_within(topology: &Topology, level: &str) -> Result<Level, Reply> {
     let level: Level = level.parse().map_err(|_| usage())?;
-    let members = topology.replica_count();
+    let members = topology.replicas_wanted();
     if level.of(members) > members {
         return Err(Reply::error(format!(
             "ERR {level} members are more than the {members} that a key has here ; use all"

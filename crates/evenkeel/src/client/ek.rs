@@ -31,7 +31,7 @@ pub(super) fn run(session: &mut Session, name: &'static str, args: Args<'_>) -> 
         "ek.consistency" => Outcome::Now(session.set_consistency(args)),
         "ek.token" => Outcome::Now(fence::token(session)),
         "ek.after" => fence::after(session, args),
-        "ek.topology" => Outcome::Now(topology(&node)),
+        "ek.topology" => super::topology::run(node, args),
         "ek.conflicts" => Outcome::Now(conflicts::conflicts(&node, args)),
         "ek.siblings" => conflicts::siblings(node, args),
         "ek.fault" => Outcome::Now(fault(&node, args)),
@@ -103,38 +103,6 @@ fn await_converged(node: Arc<Node>, args: Args<'_>) -> Outcome {
 
 fn number(arg: &[u8]) -> Option<u64> {
     std::str::from_utf8(arg).ok()?.parse().ok()
-}
-
-/// `EK.TOPOLOGY`: the nodes, where they are reached, and how the partitions lie.
-fn topology(node: &Node) -> Reply {
-    let nodes = node.topology().nodes().map(|id| {
-        let reached = node.reached_at(id);
-        let partitions = Topology::partitions()
-            .filter(|partition| node.topology().holds(id, *partition))
-            .count();
-        Reply::Map(vec![
-            (text("name"), text(node.topology().name(id))),
-            (text("peer"), text(node.topology().peer(id).clone())),
-            (text("client"), text(reached.client)),
-            (text("http"), text(reached.http)),
-            (text("linked"), Reply::Boolean(node.is_linked(id))),
-            (text("partitions"), integer(partitions as u64)),
-        ])
-    });
-    Reply::Map(vec![
-        (text("cluster"), text(format!("{:016x}", node.cluster))),
-        (text("me"), text(node.config.node.clone())),
-        (text("epoch"), integer(0)),
-        (
-            text("partitions"),
-            integer(u64::from(crate::config::PARTITIONS)),
-        ),
-        (
-            text("replicas"),
-            integer(node.topology().replicas(PartitionId(0)).len() as u64),
-        ),
-        (text("nodes"), Reply::Array(nodes.collect())),
-    ])
 }
 
 /// `EK.SCRUB`: counts and compares everything held here now.
@@ -339,7 +307,7 @@ pub(super) async fn scan_step(
     count: usize,
     args: Args<'_>,
 ) -> Result<Step, Reply> {
-    let reply = if node.holds(cursor.partition) {
+    let reply = if node.topology().serves(cursor.partition) {
         scan_part(node, cursor, count, args)
     } else {
         let head = [

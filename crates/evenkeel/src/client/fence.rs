@@ -5,6 +5,7 @@
 //! command reads at a level, over any type, and the repair is nothing of its own (replication.md, section 6).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::causality::Context;
@@ -72,15 +73,19 @@ pub(super) fn fence(caller: &Caller, partitions: Vec<PartitionId>) -> Later {
 
 async fn raised(caller: &Caller, partitions: &[PartitionId]) -> Result<(), Reply> {
     let node = &caller.node;
-    let wanted = caller.consistency.read.of(node.topology().replica_count());
+    let topology = Arc::clone(&node.topology());
+    let wanted = |partition| topology.read_by(caller.consistency.read, partition);
     let until = Instant::now() + caller.consistency.timeout;
     caller.trail.borrow_mut().end_fence();
     let heard = heard_of(node, partitions, wanted, until).await;
-    let least = partitions
+    let short = partitions
         .iter()
-        .map(|partition| heard.get(partition).map_or(0, |(members, _)| *members))
-        .min();
-    if let Some(answered) = least.filter(|answered| *answered < wanted) {
+        .map(|partition| {
+            let answered = heard.get(partition).map_or(0, |(members, _)| *members);
+            (answered, wanted(*partition))
+        })
+        .find(|(answered, wanted)| answered < wanted);
+    if let Some((answered, wanted)) = short {
         return Err(Reply::error(format!(
             "UNMET {answered} of {wanted} members answered within {} ms ; nothing was read, ask again or read at a lower level",
             caller.consistency.timeout.as_millis()
@@ -94,34 +99,35 @@ async fn raised(caller: &Caller, partitions: &[PartitionId]) -> Result<(), Reply
         return Ok(());
     }
     Err(Reply::error(format!(
-        "UNMET {wanted} members answered, and what they hold did not arrive here within {} ms ; nothing was read, ask again or read at a lower level",
+        "UNMET enough members answered, and what they hold did not arrive here within {} ms ; nothing was read, ask again or read at a lower level",
         caller.consistency.timeout.as_millis()
     )))
 }
 
 /// What members hold of partitions: how many answered, and all of it joined. Ends when enough have answered.
 async fn heard_of(
-    node: &std::sync::Arc<Node>,
+    node: &Arc<Node>,
     partitions: &[PartitionId],
-    wanted: usize,
+    wanted: impl Fn(PartitionId) -> usize,
     until: Instant,
 ) -> BTreeMap<PartitionId, (usize, Context)> {
     let mut heard: BTreeMap<PartitionId, (usize, Context)> = BTreeMap::new();
-    let own = partitions
-        .iter()
+    let topology = Arc::clone(&node.topology());
+    let own = (partitions.iter())
+        .filter(|id| topology.serves(**id))
         .filter_map(|id| Some((*id, node.context(*id)?)));
     heard.extend(own.map(|(id, context)| (id, (1, context))));
     let is_enough = |heard: &BTreeMap<PartitionId, (usize, Context)>| {
         let members = |id| heard.get(id).map_or(0, |(members, _)| *members);
-        partitions.iter().all(|id| members(id) >= wanted)
+        partitions.iter().all(|id| members(id) >= wanted(*id))
     };
     let mut asked = JoinSet::new();
-    for peer in node.topology().others() {
-        let shared = held_by(&node.topology(), peer, partitions);
+    for peer in topology.others() {
+        let shared = served_by(&topology, peer, partitions);
         if shared.is_empty() || is_enough(&heard) {
             continue;
         }
-        let node = std::sync::Arc::clone(node);
+        let node = Arc::clone(node);
         let limit = until.saturating_duration_since(Instant::now());
         asked.spawn_local(async move { node.ask_contexts(peer, &shared, limit).await });
     }
@@ -138,9 +144,10 @@ async fn heard_of(
     heard
 }
 
-fn held_by(topology: &Topology, peer: NodeId, partitions: &[PartitionId]) -> Vec<PartitionId> {
+fn served_by(topology: &Topology, peer: NodeId, partitions: &[PartitionId]) -> Vec<PartitionId> {
     let held = partitions.iter().copied();
-    held.filter(|id| topology.holds(peer, *id)).collect()
+    held.filter(|id| topology.replicas(*id).contains(&peer))
+        .collect()
 }
 
 /// Waits until this node holds all of it; gives the partitions where it does not. For what it holds no replica of, the
@@ -149,7 +156,7 @@ async fn reached(caller: &Caller, seen: &Seen, until: Instant) -> Vec<PartitionI
     let node = &caller.node;
     let mut waits = Vec::new();
     for (partition, context) in seen {
-        if node.holds(*partition) {
+        if node.topology().serves(*partition) {
             waits.push(async move {
                 let left = until.saturating_duration_since(Instant::now());
                 let is_here = node.reach(*partition, context, left.into()).await;
@@ -230,7 +237,7 @@ async fn come_after(caller: &Caller, seen: &Seen, limit: Duration) -> Reply {
     }
     let mut trail = caller.trail.borrow_mut();
     for (partition, context) in seen {
-        if caller.node.holds(*partition) {
+        if caller.node.topology().serves(*partition) {
             // This replica only grows: the connection's own tokens include it from now on.
             trail.touch(*partition);
         } else {

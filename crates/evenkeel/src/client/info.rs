@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::process;
 use std::sync::atomic::Ordering;
 
+use evenkeel_core::id::PartitionId;
 use evenkeel_core::partition::Partition;
 
 use super::pubsub::Space;
@@ -386,6 +387,16 @@ fn evenkeel(node: &Node, out: &mut String) {
     line(out, format_args!("incarnation:{:016x}", node.incarnation.0));
     line(out, format_args!("members:{}", node.topology().size()));
     line(out, format_args!("settled:{}", u8::from(node.is_settled())));
+    let topology = std::sync::Arc::clone(&node.topology());
+    line(
+        out,
+        format_args!("topology_epoch:{}", topology.document.epoch()),
+    );
+    let outside = |id: &PartitionId| topology.mine(*id).is_none();
+    line(
+        out,
+        format_args!("guest_partitions:{}", node.held().filter(outside).count()),
+    );
     for peer in node.topology().others() {
         let (lacks, behind) = node.held().fold((0, 0), |sum, id| {
             let gaps = node.look(id, |partition| {
@@ -412,6 +423,7 @@ fn evenkeel(node: &Node, out: &mut String) {
         ("conditional_run_away", &node.metrics.conditional_away),
         ("conditional_conflicts", &node.metrics.conditional_conflicts),
         ("session_gaps", &node.metrics.session_gaps),
+        ("guest_commands", &node.metrics.guest_commands),
     ] {
         line(out, format_args!("{name}:{}", load(counter)));
     }

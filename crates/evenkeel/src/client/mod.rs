@@ -28,6 +28,7 @@ mod session;
 mod slowlog;
 mod stats;
 mod token;
+mod topology;
 mod trail;
 mod transaction;
 mod wait;

@@ -29,6 +29,12 @@ pub(crate) enum Kind {
     Publish = 9,
     /// How many listen to a name at the sender.
     Interest = 10,
+    /// Of the control plane.
+    Control = 11,
+    /// A node without data asks to be let into the cluster.
+    Join = 12,
+    /// It is: its number and the topology.
+    Admitted = 13,
 }
 
 impl Kind {
@@ -44,6 +50,9 @@ impl Kind {
             8 => Self::Answer,
             9 => Self::Publish,
             10 => Self::Interest,
+            11 => Self::Control,
+            12 => Self::Join,
+            13 => Self::Admitted,
             _ => return None,
         })
     }

@@ -1,6 +1,8 @@
 //! The handshake of a link: version, cluster, who is who, and where clients reach each node.
 
 use bytes::BytesMut;
+use evenkeel_core::cluster::NodeState;
+use evenkeel_core::id::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -9,7 +11,10 @@ use super::frame::{self, Kind};
 use crate::node::Node;
 
 /// The version of the link protocol; nodes with another one are refused.
-const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
+
+/// What the refusal of a node begins with that does not belong to the cluster any more.
+pub(super) const FORGOTTEN: &str = "FORGOTTEN ";
 
 /// Where a node is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +26,9 @@ pub(crate) struct Announce {
     pub(crate) cluster: Option<String>,
     /// For health checks, metrics and the dashboard.
     pub(crate) http: String,
+    /// For peers, as far as this node can tell.
+    #[serde(default)]
+    pub(crate) peer: String,
 }
 
 /// How one side introduces itself.
@@ -29,8 +37,10 @@ pub(super) struct Hello {
     version: u32,
     /// Hash of the member list: nodes with different lists do not mix.
     cluster: u64,
-    /// The name in the list.
+    /// Its name.
     pub(super) node: String,
+    /// Its number in the topology.
+    id: u32,
     /// The actor of this start.
     pub(super) incarnation: u64,
     pub(super) announce: Announce,
@@ -42,6 +52,7 @@ impl Hello {
             version: VERSION,
             cluster: node.cluster,
             node: node.config.node.clone(),
+            id: node.me.0,
             incarnation: node.incarnation.0,
             announce: node.announce.clone(),
         }
@@ -73,10 +84,25 @@ impl Hello {
                 hello.node
             ));
         }
-        if node.topology().by_name(&hello.node).is_none() {
-            return Err(format!("node {} is not in the member list", hello.node));
+        let topology = node.topology();
+        match topology.document.state(hello.id()) {
+            Some(NodeState::Gone) => Err(format!(
+                "{FORGOTTEN}node {} was removed from this cluster; start it with an empty --dir and --join, or with --join and --recover to save what only it holds",
+                hello.node
+            )),
+            Some(_) if topology.name(hello.id()).eq_ignore_ascii_case(&hello.node) => Ok(hello),
+            Some(_) => Err(format!(
+                "node {} has the number of another node; start it with an empty --dir and --join",
+                hello.node
+            )),
+            // It has come in a newer topology than the one known here, which will arrive.
+            None => Err(format!("node {} is not known here yet", hello.node)),
         }
-        Ok(hello)
+    }
+
+    /// Who it is.
+    pub(super) const fn id(&self) -> NodeId {
+        NodeId(self.id)
     }
 }
 

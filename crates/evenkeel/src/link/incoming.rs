@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
+use super::join::let_in;
 use super::{CAN_ANSWER, HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES, RELIES};
 use crate::client;
 use crate::node::Node;
@@ -40,6 +41,14 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let (kind, body) = timeout(HELLO_TIMEOUT, read_introduction(&mut stream, &mut input)).await??;
+    if kind == Kind::Join {
+        let mut out = Vec::new();
+        match let_in(node, &body).await {
+            Ok(body) => frame::put(&mut out, Kind::Admitted, &body),
+            Err(reason) => frame::put(&mut out, Kind::Refused, reason.as_bytes()),
+        }
+        return stream.write_all(&out).await;
+    }
     let hello = if kind == Kind::Hello {
         Hello::read(&body, node)
     } else {
@@ -54,9 +63,7 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
             return stream.write_all(&out).await;
         }
     };
-    let Some(peer) = node.topology().by_name(&hello.node) else {
-        return Ok(());
-    };
+    let peer = hello.id();
     if node.faults.of(peer).cut_in {
         // What a cut link carries does not arrive: an introduction neither.
         return Ok(());
@@ -104,7 +111,13 @@ async fn receive(
                 Kind::Answer => node.answer_arrived(body),
                 Kind::Publish => client::published(node, &body),
                 Kind::Interest => client::interest_told(node, peer, &body),
-                Kind::Hello | Kind::Welcome | Kind::Refused | Kind::Pong => {
+                Kind::Control => node.control.frame(peer, body),
+                Kind::Hello
+                | Kind::Welcome
+                | Kind::Refused
+                | Kind::Pong
+                | Kind::Join
+                | Kind::Admitted => {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
                         "a frame out of place",

@@ -8,13 +8,15 @@ pub(crate) mod fault;
 pub(crate) mod frame;
 mod hello;
 mod incoming;
+mod join;
 mod outbox;
 mod outgoing;
 
 pub(crate) use hello::Announce;
 pub(crate) use incoming::accept;
+pub(crate) use join::enter;
 pub(crate) use outbox::Outbox;
-pub(crate) use outgoing::keep_linked;
+pub(crate) use outgoing::keep_all_linked;
 
 use std::time::Duration;
 

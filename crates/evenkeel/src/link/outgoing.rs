@@ -1,5 +1,6 @@
 //! The dialling side of a link: connect, introduce, send what is queued, notice silence, start again.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
 use super::frame::{self, Kind};
-use super::hello::{Hello, read_introduction};
+use super::hello::{FORGOTTEN, Hello, read_introduction};
 use super::outbox::Outbox;
 use super::{
     CAN_ANSWER, DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, RELIES, SILENCE_MAX,
@@ -22,13 +23,28 @@ use crate::client;
 use crate::config::resolve;
 use crate::node::Node;
 
-/// Keeps a link to `peer` as long as the node runs.
-pub(crate) async fn keep_linked(node: Arc<Node>, peer: NodeId) {
-    let Some(outbox) = node.outbox(peer) else {
-        return;
-    };
-    let mut said = String::new();
+/// Keeps a link to every other node, as nodes come and go.
+pub(crate) async fn keep_all_linked(node: Arc<Node>) {
+    let mut changed = node.changed.subscribe();
+    let mut linked = BTreeSet::new();
     loop {
+        changed.borrow_and_update();
+        let others: BTreeSet<NodeId> = node.topology().others().collect();
+        for peer in others.difference(&linked) {
+            tokio::task::spawn_local(keep_linked(Arc::clone(&node), *peer));
+        }
+        linked = others;
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps a link to `peer` as long as it is a node of the cluster.
+async fn keep_linked(node: Arc<Node>, peer: NodeId) {
+    let mut said = String::new();
+    // Gone from the table when the peer has left the cluster.
+    while let Some(outbox) = node.outbox(peer) {
         if !node.faults.of(peer).is_cut() {
             let ended = link_once(&node, peer, &outbox).await;
             // The same reason five times a second helps nobody: say it when it changes.
@@ -65,11 +81,20 @@ async fn link_once(node: &Arc<Node>, peer: NodeId, outbox: &Outbox) -> io::Resul
     let ended = tokio::select! {
         ended = send_all(node, peer, outbox, writer) => ended,
         ended = hear_pongs(node, peer, outbox, reader) => ended,
+        gone = until_gone(node, peer) => gone,
         never = greet_again(node, peer, outbox, incarnation) => never,
     };
     outbox.set_open(false);
     node.link_down(peer);
     ended
+}
+
+/// Ends the link when the peer has left the cluster.
+async fn until_gone(node: &Node, peer: NodeId) -> io::Result<()> {
+    let mut changed = node.changed.subscribe();
+    let here = |_: &u64| node.outbox(peer).is_none();
+    let _ = changed.wait_for(here).await;
+    Err(io::Error::other("it has left the cluster"))
 }
 
 /// A peer that dials us while our link to it is up has only now begun to hear us again, or to send: what it missed
@@ -94,13 +119,14 @@ async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Res
     let mut input = BytesMut::new();
     let (kind, body) = read_introduction(stream, &mut input).await?;
     if kind == Kind::Refused {
-        return Err(io::Error::other(format!(
-            "refused: {}",
-            String::from_utf8_lossy(&body)
-        )));
+        let reason = String::from_utf8_lossy(&body);
+        if reason.starts_with(FORGOTTEN) {
+            node.be_forgotten();
+        }
+        return Err(io::Error::other(format!("refused: {reason}")));
     }
     let welcome = Hello::read(&body, node).map_err(io::Error::other)?;
-    if node.topology().by_name(&welcome.node) != Some(peer) {
+    if welcome.id() != peer {
         return Err(io::Error::other(format!(
             "node {} answers at the address of another",
             welcome.node

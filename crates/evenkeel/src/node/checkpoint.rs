@@ -13,7 +13,7 @@ use evenkeel_store::checkpoint::{self, Covered};
 use evenkeel_store::disk::DiskError;
 use evenkeel_store::log::{LogError, Sequence};
 
-use super::Node;
+use super::{Node, Topology};
 use crate::metrics::bump;
 
 /// How often a node looks whether a round is due.
@@ -79,7 +79,8 @@ impl Node {
         let replaced = self.wal.kept_bytes();
         let mut covered: Option<Sequence> = None;
         let mut total = 0;
-        for id in self.held() {
+        // Of all, also where nothing is held: one of an earlier time would bring back what was dropped.
+        for id in Topology::partitions() {
             if *self.stop.borrow() {
                 return Ok(0);
             }
@@ -106,8 +107,7 @@ impl Node {
     fn checkpoint_one(&self, id: PartitionId) -> Result<(Sequence, u64), DiskError> {
         // Read before the lock is taken: what was appended by then was applied by then, so the checkpoint has it.
         let covers = self.wal.last();
-        let records = self.with(id, |partition, _, _| partition.checkpoint());
-        let records = records.unwrap_or_default();
+        let records = self.with_any(id, |partition, _, _| partition.checkpoint());
         let bytes = checkpoint::write(self.wal.disk(), id.0, Covered::whole(covers), &records)?;
         Ok((covers, bytes))
     }

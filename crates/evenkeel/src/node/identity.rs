@@ -23,9 +23,25 @@ enum Copy {
     SaysUnchecked(String),
 }
 
+/// The node and the cluster whose data a directory holds, as far as it says so.
+pub(super) fn owner(dir: &Path) -> Result<Option<(String, u64)>, StartError> {
+    let copies = [read(dir, FILES[0])?, read(dir, FILES[1])?];
+    Ok(copies.iter().find_map(|copy| match copy {
+        Copy::Says(text) | Copy::SaysUnchecked(text) => {
+            let (node, cluster) = text.rsplit_once(" of cluster ")?;
+            let node = node.strip_prefix("node ")?.to_owned();
+            Some((node, u64::from_str_radix(cluster, 16).ok()?))
+        }
+        Copy::Missing | Copy::Damaged => None,
+    }))
+}
+
 /// Marks a new directory as this node's, or checks that it is.
 pub(super) fn claim(dir: &Path, topology: &Topology, node: &str) -> Result<(), StartError> {
-    let wanted = format!("node {node} of cluster {:016x}", topology.cluster);
+    let wanted = format!(
+        "node {node} of cluster {:016x}",
+        topology.document.cluster()
+    );
     let copies = [read(dir, FILES[0])?, read(dir, FILES[1])?];
     let said = copies.iter().find_map(|copy| match copy {
         Copy::Says(text) | Copy::SaysUnchecked(text) => Some(text),
@@ -122,7 +138,8 @@ mod tests {
             node: node.to_owned(),
             ..Config::default()
         };
-        claim(dir, &Topology::of(&config), node).map_err(|error| error.to_string())
+        let (document, me) = super::super::founding::found(&config).unwrap();
+        claim(dir, &Topology::of(document.into(), me), node).map_err(|error| error.to_string())
     }
 
     #[test]

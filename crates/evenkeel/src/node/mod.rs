@@ -7,13 +7,17 @@ mod ask;
 mod checkpoint;
 mod compare;
 mod conflicts;
+mod control;
 mod convergence;
 mod decisions;
 mod divergence;
+mod founding;
 mod identity;
+mod membership;
 mod mismatches;
 mod part;
 mod recovery;
+mod repairs;
 mod replicas;
 mod scrub;
 mod settling;
@@ -26,12 +30,14 @@ pub(crate) use ask::Unanswered;
 pub(crate) use checkpoint::run as keep_log_short;
 pub(crate) use compare::Gap;
 pub(crate) use conflicts::{ConflictLog, Logged, Writers};
+pub(crate) use control::{CHANGE_TIMEOUT, Control, run as keep_topology};
 pub(crate) use convergence::join_all;
 pub(crate) use divergence::{DifferingKey, Divergence, PairGap};
 pub(crate) use mismatches::Mismatches;
 pub(crate) use part::{Done, Part};
 pub use recovery::StartError;
 pub(crate) use recovery::open;
+pub(crate) use repairs::answer_repairs;
 pub(crate) use scrub::{answer as scrubbed_here, run as keep_scrubbed};
 pub(crate) use ticker::{hear_durable, tick};
 pub(crate) use topology::{Nodes, Topology};
@@ -43,10 +49,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use bytes::{Buf, Bytes};
 use evenkeel_core::causality::Context;
 use evenkeel_core::id::{ActorId, NodeId, PartitionId, Ticket};
@@ -72,7 +78,11 @@ pub(crate) struct Node {
     pub(crate) me: NodeId,
     /// The cluster's id: nodes of others are refused.
     pub(crate) cluster: u64,
+    /// Where the others are to dial this node, if it knows better than the topology.
+    dialled_at: Option<String>,
     topology: ArcSwap<Topology>,
+    /// The epoch of the topology, told when it changes.
+    pub(crate) changed: watch::Sender<u64>,
     /// The actor of this start.
     pub(crate) incarnation: ActorId,
     pub(crate) announce: Announce,
@@ -80,6 +90,9 @@ pub(crate) struct Node {
     pub(crate) conflicts: ConflictLog,
     pub(crate) mismatches: Mismatches,
     pub(crate) visibility: Visibility,
+    pub(crate) control: Control,
+    reported: Mutex<membership::Reported>,
+    repairs: repairs::Repairs,
     decisions: decisions::Decisions,
     settling: settling::Settling,
     pub(crate) writers: Writers,
@@ -89,8 +102,9 @@ pub(crate) struct Node {
     pub(crate) wal: wal::Wal,
     pub(crate) checkpoints: checkpoint::Checkpoints,
     pub(crate) scrubber: scrub::Scrubber,
-    /// By partition number; `None` where this node holds no replica.
-    partitions: Vec<ArcSwapOption<Held>>,
+    /// By partition number: one each, also where this node is no member. It is the same one as long as the process runs,
+    /// since it knows what it has minted.
+    partitions: Vec<Held>,
     schedule: ticker::Schedule,
     announced: Mutex<BTreeMap<NodeId, Announce>>,
     pub(crate) waiters: Waiters,
@@ -115,9 +129,11 @@ impl Drop for Turn {
     }
 }
 
-/// A partition that is held here.
+/// A replica.
 struct Held {
     guarded: Mutex<Guarded>,
+    /// Whether it may hold something although this node is no member: see [`Node::holds`].
+    used: AtomicBool,
     /// When the partition is to be looked at, as it said last: read without the lock.
     due: AtomicU64,
 }
@@ -146,6 +162,7 @@ impl Held {
         };
         Self {
             guarded: Mutex::new(guarded),
+            used: AtomicBool::new(false),
             due: AtomicU64::new(0),
         }
     }
@@ -196,9 +213,12 @@ impl Node {
         self.outboxes.load().is_empty()
     }
 
-    /// Whether this node holds a replica of a partition.
+    /// Whether this node holds a replica of a partition: as a member, or because it has kept something that the members
+    /// have not taken over yet.
     pub(crate) fn holds(&self, partition: PartitionId) -> bool {
-        self.partitions[usize::from(partition.0)].load().is_some()
+        let replica = self.partitions.get(usize::from(partition.0));
+        let used = |replica: &Held| replica.used.load(Ordering::Acquire);
+        self.topology().mine(partition).is_some() || replica.is_some_and(used)
     }
 
     /// The partitions that this node holds.
@@ -212,8 +232,16 @@ impl Node {
         id: PartitionId,
         work: impl FnOnce(&mut Partition, Now, &mut Vec<Effect>) -> R,
     ) -> Option<R> {
-        let held = self.partitions[usize::from(id.0)].load();
-        Some(self.work(id, held.as_ref()?, work))
+        self.holds(id).then(|| self.with_any(id, work))
+    }
+
+    /// The same, also where this node holds nothing.
+    fn with_any<R>(
+        &self,
+        id: PartitionId,
+        work: impl FnOnce(&mut Partition, Now, &mut Vec<Effect>) -> R,
+    ) -> R {
+        self.work(id, &self.partitions[usize::from(id.0)], work)
     }
 
     fn work<R>(
@@ -224,12 +252,23 @@ impl Node {
     ) -> R {
         let mut guarded = held.guarded.lock();
         let Guarded { partition, effects } = &mut *guarded;
+        let asking = &self.repairs.asking;
+        let was_asking = partition.is_syncing();
+        partition.may_sync(was_asking || asking.load(Ordering::Relaxed) < repairs::ASKING_MAX);
         let result = work(partition, self.now(), effects);
+        match (was_asking, partition.is_syncing()) {
+            (false, true) => asking.fetch_add(1, Ordering::Relaxed),
+            (true, false) => asking.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
         if !effects.is_empty() {
             self.hand_on(id, effects);
             if effects.capacity() > EFFECTS_KEPT_MAX {
                 *effects = Vec::new();
             }
+        }
+        if !held.used.load(Ordering::Relaxed) && !partition.replica().context().is_empty() {
+            held.used.store(true, Ordering::Release);
         }
         let due = partition.deadline().map_or(u64::MAX, |due| due.0);
         // Written under the lock alone.
@@ -245,10 +284,7 @@ impl Node {
 
     /// Works on a partition only when its deadline has come.
     fn with_if_due(&self, id: PartitionId, now: Now) {
-        let held = self.partitions[usize::from(id.0)].load();
-        let Some(held) = held.as_ref() else {
-            return;
-        };
+        let held = &self.partitions[usize::from(id.0)];
         if held.due.load(Ordering::Relaxed) <= now.instant.0 {
             self.work(id, held, |partition, now, effects| {
                 partition.handle(now, Input::Tick, effects);
@@ -345,8 +381,9 @@ impl Node {
     /// A peer's link is up and has proved its incarnation.
     pub(crate) fn link_up(&self, peer: NodeId, incarnation: ActorId) {
         self.writers.add(incarnation, peer);
-        for id in self.held() {
-            self.with(id, |partition, now, effects| {
+        self.control.up(peer);
+        for id in Topology::partitions() {
+            self.with_any(id, |partition, now, effects| {
                 partition.handle(now, Input::PeerUp { peer, incarnation }, effects);
             });
         }
@@ -356,8 +393,8 @@ impl Node {
     /// A peer has dialled anew while our link to it stayed up: answers that it owed us went with its former link.
     pub(crate) fn link_renewed(&self, peer: NodeId, incarnation: ActorId) {
         self.writers.add(incarnation, peer);
-        for id in self.held() {
-            self.with(id, |partition, now, effects| {
+        for id in Topology::partitions() {
+            self.with_any(id, |partition, now, effects| {
                 partition.handle(now, Input::PeerDown { peer }, effects);
                 partition.handle(now, Input::PeerUp { peer, incarnation }, effects);
             });
@@ -368,8 +405,9 @@ impl Node {
     /// A peer's link is down.
     pub(crate) fn link_down(&self, peer: NodeId) {
         self.give_up_asking(peer);
-        for id in self.held() {
-            self.with(id, |partition, now, effects| {
+        self.control.down(peer);
+        for id in Topology::partitions() {
+            self.with_any(id, |partition, now, effects| {
                 partition.handle(now, Input::PeerDown { peer }, effects)
             });
         }
@@ -408,9 +446,12 @@ impl Node {
     fn partition_frame(&self, from: NodeId, frame: Bytes) -> io::Result<()> {
         let head = evenkeel_core::wire::head(&frame).map_err(io::Error::other)?;
         let known = usize::from(head.partition.0) < self.partitions.len();
+        if known && self.takes_its_time(from, head.partition, &frame) {
+            return Ok(());
+        }
         if known && self.wal.refusal().is_none() {
             // A log that takes no records must not acknowledge what it cannot keep: anti-entropy brings it later.
-            self.with(head.partition, |partition, now, effects| {
+            self.with_any(head.partition, |partition, now, effects| {
                 partition.handle(now, Input::Frame { from, frame }, effects);
             });
         }
@@ -462,7 +503,10 @@ impl Node {
     /// Whether a node can be asked something and answer: there is a link in both directions, and it answered within
     /// the last second.
     pub(crate) fn is_live(&self, node: NodeId) -> bool {
-        node == self.me || self.outbox(node).is_some_and(|outbox| outbox.is_live())
+        if node == self.me {
+            return !self.wal.is_forgotten();
+        }
+        self.outbox(node).is_some_and(|outbox| outbox.is_live())
     }
 
     /// The first live member of a partition in preference order: where conditional commands run, and who removes what
@@ -506,10 +550,9 @@ impl Node {
 
     /// Looks at a partition without changing it.
     pub(crate) fn look<R>(&self, id: PartitionId, look: impl FnOnce(&Partition) -> R) -> Option<R> {
-        self.partitions[usize::from(id.0)]
-            .load()
-            .as_ref()
-            .map(|held| look(&held.guarded.lock().partition))
+        let replica = self.partitions.get(usize::from(id.0));
+        let replica = replica.filter(|_| self.holds(id));
+        replica.map(|held| look(&held.guarded.lock().partition))
     }
 
     /// Ends the node's loops.

@@ -7,22 +7,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use evenkeel_core::id::{ActorId, NodeId};
-use evenkeel_core::partition::{Partition, Settings};
+use evenkeel_core::partition::Partition;
 use evenkeel_store::disk::{FileDisk, LockError};
 use evenkeel_store::log::Durable;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::checkpoint::Checkpoints;
+use super::control::{Begin, Control};
 use super::identity;
+use super::membership::fresh;
 use super::replicas::Replicas;
 use super::wal::{Note, Wal};
-use super::{ConflictLog, Held, Node, Topology, Writers};
+use super::{ConflictLog, Held, Node, Topology, Writers, founding};
 use crate::client::Front;
 use crate::config::Config;
-use crate::link::{Announce, Outbox};
+use crate::link::{self, Announce, Outbox};
 use crate::metrics::Metrics;
 use crate::visibility::Visibility;
 
@@ -62,6 +64,27 @@ pub enum StartError {
         /// Who wants to start.
         wanted: String,
     },
+    /// What the directory says of the topology cannot be used.
+    #[error(
+        "the file topology in {dir} cannot be used: {cause}; restore it from a copy, or move it away and start as the node was started first"
+    )]
+    Topology {
+        /// The data directory.
+        dir: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A node of a cluster does not know its cluster any more.
+    #[error(
+        "{dir} holds data of a node of a cluster, and its file topology is lost; start it with --join and the peer address of another node of the cluster"
+    )]
+    Lone {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The cluster did not let the node in, or did not answer.
+    #[error("{0}")]
+    Join(String),
     /// Data that only this node holds is damaged.
     #[error(
         "{dir}: {files} lost or damaged, and no other node has the data; restore the directory from a copy, or start once with --accept-loss to go on with what is left"
@@ -96,20 +119,17 @@ pub(crate) fn open(
     config: Config,
     announce: Announce,
     durable: mpsc::UnboundedSender<Durable<Note>>,
-) -> Result<Arc<Node>, StartError> {
-    let topology = Topology::of(&config);
+) -> Result<(Arc<Node>, Begin), StartError> {
     let disk = FileDisk::open(&config.dir)?;
+    let (cluster, topology) = founding::begin(&config, &announce.peer)?;
+    let (control, begin) = Control::new(cluster);
     identity::claim(&config.dir, &topology, &config.node)?;
     let incarnation = ActorId::ordinary(crate::entropy::random());
-    let fresh = |id| {
-        let mut settings = Settings::new(id, topology.me, topology.replicas(id).into_vec());
-        settings.hash_seed = crate::entropy::random();
-        Partition::new(settings, incarnation)
-    };
-    let (replicas, log, recovery) =
-        Replicas::open(Arc::new(disk), &config, topology.size() == 1, |id| {
-            topology.holds(topology.me, id).then(|| fresh(id))
-        })?;
+    let single = topology.size() == 1;
+    let (replicas, log, recovery) = Replicas::open(Arc::new(disk), &config, single, |id| {
+        fresh(id, &topology, incarnation)
+    })?;
+    let epoch = topology.document.epoch();
     tracing::info!(
         checkpoint_bytes = replicas.checkpoint_bytes,
         records = recovery.records,
@@ -129,7 +149,11 @@ pub(crate) fn open(
         mismatches: super::Mismatches::default(),
         outboxes: ArcSwap::from_pointee(outboxes(&topology)),
         me: topology.me,
-        cluster: topology.cluster,
+        cluster: topology.document.cluster(),
+        dialled_at: dialled_at(&config, &announce),
+        control,
+        reported: Mutex::default(),
+        repairs: Default::default(),
         topology: ArcSwap::from_pointee(topology),
         incarnation,
         announce,
@@ -140,12 +164,13 @@ pub(crate) fn open(
         scrubber: super::scrub::Scrubber::default(),
         conflicts: ConflictLog::default(),
         writers,
-        faults: crate::link::fault::Faults::default(),
+        faults: link::fault::Faults::default(),
         wal,
         checkpoints,
         partitions: Vec::new(),
         schedule: super::ticker::Schedule::default(),
         announced: Mutex::default(),
+        changed: watch::Sender::new(epoch),
         waiters: super::Waiters::default(),
         waiting: Mutex::default(),
         asked: Mutex::default(),
@@ -154,12 +179,23 @@ pub(crate) fn open(
         stop: watch::Sender::new(false),
         config,
     };
-    Ok(Arc::new(start(node, replicas.partitions)))
+    Ok((Arc::new(start(node, replicas.partitions)), begin))
 }
 
 fn outboxes(topology: &Topology) -> BTreeMap<NodeId, Arc<Outbox>> {
     let empty = |peer| (peer, Arc::new(Outbox::default()));
     topology.others().map(empty).collect()
+}
+
+/// Where the others are to dial this node, as far as it is said here: the list that founded the cluster names an
+/// address, and a node that joined announces its own.
+fn dialled_at(config: &Config, announce: &Announce) -> Option<String> {
+    let listed = (config.members.iter()).find(|member| member.name == config.node);
+    match listed {
+        Some(member) => Some(member.peer.clone()),
+        None if config.join.is_empty() => None,
+        None => Some(announce.peer.clone()),
+    }
 }
 
 fn checkpoints_of(bytes: u64) -> Checkpoints {
@@ -168,16 +204,14 @@ fn checkpoints_of(bytes: u64) -> Checkpoints {
     checkpoints
 }
 
-fn start(mut node: Node, partitions: Vec<Option<Partition>>) -> Node {
+fn start(mut node: Node, partitions: Vec<Partition>) -> Node {
     let now = node.now();
     let mut effects = Vec::new();
     node.partitions = partitions
         .into_iter()
-        .map(|partition| {
-            ArcSwapOption::from_pointee(partition.map(|mut partition| {
-                partition.start(now, &mut effects);
-                Held::new(partition)
-            }))
+        .map(|mut partition| {
+            partition.start(now, &mut effects);
+            Held::new(partition)
         })
         .collect();
     node

@@ -24,8 +24,8 @@ use crate::config::{Config, PARTITIONS};
 
 /// The replicas, and how much of each was found.
 pub(super) struct Replicas {
-    /// By partition number; `None` where this node holds no replica.
-    pub(super) partitions: Vec<Option<Partition>>,
+    /// By partition number.
+    pub(super) partitions: Vec<Partition>,
     /// By partition number, what the checkpoint covers of the log; `None` where it is damaged.
     covers: Vec<Option<Covered>>,
     /// The first record that the log still has.
@@ -36,13 +36,13 @@ pub(super) struct Replicas {
 }
 
 impl Replicas {
-    /// Everything that the directory holds: the replicas, and the log behind them. `fresh` makes an empty replica of a
-    /// partition that is held here.
+    /// Everything that the directory holds: the replicas, and the log behind them. `fresh` makes an empty replica: of every
+    /// partition, also of those that this node is no member of, for it may have kept something for their members.
     pub(super) fn open<D: Disk, T>(
         disk: Arc<D>,
         config: &Config,
         single: bool,
-        fresh: impl Fn(PartitionId) -> Option<Partition>,
+        fresh: impl Fn(PartitionId) -> Partition,
     ) -> Result<(Self, Log<D, T>, Recovery), StartError> {
         let mut replicas = Self::from_checkpoints(&*disk, &config.dir, &fresh)?;
         match replicas.open_log(&disk, config) {
@@ -112,7 +112,7 @@ impl Replicas {
     fn from_checkpoints(
         disk: &impl Disk,
         dir: &Path,
-        fresh: impl Fn(PartitionId) -> Option<Partition>,
+        fresh: impl Fn(PartitionId) -> Partition,
     ) -> Result<Self, StartError> {
         let mut replicas = Self {
             partitions: Vec::new(),
@@ -124,26 +124,24 @@ impl Replicas {
         for id in (0..PARTITIONS).map(PartitionId) {
             let mut partition = fresh(id);
             let mut covers = Some(Covered::whole(Sequence::NONE));
-            if let Some(held) = &mut partition {
-                match checkpoint::read(disk, id.0, |record| held.replay(record)) {
-                    Ok(None) => {}
-                    Ok(Some(found)) => {
-                        covers = Some(found.covered);
-                        replicas.checkpoint_bytes += found.bytes;
-                    }
-                    // Another version's, or a file that may be read once what stands in the way is gone.
-                    Err(error) if !is_damage(&error) => {
-                        return Err(StartError::Log {
-                            dir: dir.to_owned(),
-                            cause: chain(&error),
-                        });
-                    }
-                    Err(error) => {
-                        tracing::error!(cause = chain(&error), partition = id.0, "checkpoint lost");
-                        covers = None;
-                        // What was read before the damage must not stay.
-                        partition = fresh(id);
-                    }
+            match checkpoint::read(disk, id.0, |record| partition.replay(record)) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    covers = Some(found.covered);
+                    replicas.checkpoint_bytes += found.bytes;
+                }
+                // Another version's, or a file that may be read once what stands in the way is gone.
+                Err(error) if !is_damage(&error) => {
+                    return Err(StartError::Log {
+                        dir: dir.to_owned(),
+                        cause: chain(&error),
+                    });
+                }
+                Err(error) => {
+                    tracing::error!(cause = chain(&error), partition = id.0, "checkpoint lost");
+                    covers = None;
+                    // What was read before the damage must not stay.
+                    partition = fresh(id);
                 }
             }
             replicas.partitions.push(partition);
@@ -184,12 +182,12 @@ impl Replicas {
         }
         let lost = self.behind_hole || self.has_lost(at);
         match self.partitions.get_mut(at) {
-            Some(Some(partition)) if lost => partition.replay_after_loss(record),
-            Some(Some(partition)) => partition.replay(record),
-            _ => Err(DecodeError {
+            Some(partition) if lost => partition.replay_after_loss(record),
+            Some(partition) => partition.replay(record),
+            None => Err(DecodeError {
                 what: "log record",
                 offset: 2,
-                why: "this node holds no such partition",
+                why: "there is no such partition",
             }),
         }
     }
@@ -210,11 +208,16 @@ impl Replicas {
             new_log && self.covers[at].is_some_and(|covers| covers.upto > Sequence::NONE)
         };
         let lost: Vec<usize> = places
-            .filter(|at| self.partitions[*at].is_some())
             .filter(|at| self.has_lost(*at) || orphaned(*at))
             .collect();
-        if lost.is_empty() {
-            return Ok(());
+        let covered = self.covers_upto().max(log.last());
+        // Of what was never held here nothing can be lost; it only has no checkpoint yet.
+        let is_loss = |at: &usize| {
+            let partition = &self.partitions[*at];
+            partition.role().is_member() || !partition.replica().context().is_empty()
+        };
+        if !lost.iter().any(is_loss) {
+            return self.write_checkpoints(log.disk(), config, &lost, covered);
         }
         let files = if new_log {
             "the log is".to_owned()
@@ -231,7 +234,6 @@ impl Replicas {
             partitions = lost.len(),
             "{files} lost or damaged: what was in there comes back from the other nodes, as far as they have it"
         );
-        let covered = self.covers_upto().max(log.last());
         self.write_checkpoints(log.disk(), config, &lost, covered)
     }
 
@@ -244,9 +246,7 @@ impl Replicas {
         covered: Sequence,
     ) -> Result<(), StartError> {
         for &at in partitions {
-            let Some(partition) = &mut self.partitions[at] else {
-                continue;
-            };
+            let partition = &mut self.partitions[at];
             let number = u16::try_from(at).unwrap_or(u16::MAX);
             // What did not count now must not count at the next start either, whether this one gets any further or not.
             let covered = Covered::behind(covered);

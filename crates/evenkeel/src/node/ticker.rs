@@ -12,8 +12,8 @@ use evenkeel_core::partition::Input;
 use evenkeel_store::log::Durable;
 use tokio::sync::{Notify, mpsc};
 
-use super::Node;
 use super::wal::Note;
+use super::{Node, Topology};
 
 /// Deadlines are not looked at more often than this: how late a time-out can be.
 const TICK: Duration = Duration::from_millis(5);
@@ -47,15 +47,14 @@ impl Schedule {
 
 /// Runs whatever is due, as long as the node runs.
 pub(crate) async fn tick(node: Arc<Node>) {
-    let held: Vec<PartitionId> = node.held().collect();
     let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
     expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let now = node.now();
         // What becomes earlier while the partitions are looked at must not be lost.
         node.schedule.next.store(u64::MAX, Ordering::Relaxed);
-        for id in &held {
-            node.with_if_due(*id, now);
+        for id in Topology::partitions() {
+            node.with_if_due(id, now);
         }
         node.end_turn();
         tokio::time::sleep(TICK).await;
@@ -64,7 +63,7 @@ pub(crate) async fn tick(node: Arc<Node>) {
         tokio::select! {
             biased;
             _ = expiry.tick() => if node.wal.refusal().is_none() {
-                expire(&node, &held);
+                expire(&node);
             },
             () = node.schedule.moved.notified() => {}
             () = tokio::time::sleep(left) => {}
@@ -72,9 +71,9 @@ pub(crate) async fn tick(node: Arc<Node>) {
     }
 }
 
-fn expire(node: &Node, held: &[PartitionId]) {
-    for id in held.iter().filter(|id| node.home(**id) == Some(node.me)) {
-        node.with(*id, |partition, now, effects| {
+fn expire(node: &Node) {
+    for id in Topology::partitions().filter(|id| node.home(*id) == Some(node.me)) {
+        node.with(id, |partition, now, effects| {
             Keyspace::new(partition, now, crate::entropy::chance(), effects)
                 .expire_due(EXPIRED_MAX);
         });

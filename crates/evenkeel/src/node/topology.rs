@@ -1,45 +1,47 @@
-//! Who holds what, as this node knows it: one instant of the topology document, with what is asked of it often.
+//! Who holds what, as this node knows it: one version of the topology document, with what is asked of it often.
 //!
-//! Immutable: a new document makes a new one, and whoever looks at one sees one instant.
+//! Immutable: a new document makes a new one, and whoever looks at one sees one version.
 
+use std::sync::Arc;
+
+use evenkeel_core::cluster::Document;
 use evenkeel_core::id::{NodeId, PartitionId};
+use evenkeel_core::membership::{Member, MemberState};
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::{Config, Member, PARTITIONS, REPLICAS};
+use crate::config::PARTITIONS;
+use crate::level::Level;
 
 /// Nodes in an order; few enough to stand inline.
 pub(crate) type Nodes = SmallVec<[NodeId; 4]>;
 
-/// The members and this node's place among them.
+/// One version of the topology, as one node sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Topology {
-    members: Vec<Member>,
+    pub(crate) document: Arc<Document>,
     pub(crate) me: NodeId,
-    pub(crate) cluster: u64,
+    /// By partition: the members that serve, in preference order.
+    active: Vec<Nodes>,
+    /// By partition: what this node is there.
+    mine: Vec<Option<MemberState>>,
 }
 
 impl Topology {
-    /// The topology of a configuration that was checked.
-    pub(crate) fn of(config: &Config) -> Self {
-        let members = config.sorted_members();
-        let place = members.iter().position(|member| member.name == config.node);
-        let list: Vec<String> = members.iter().map(ToString::to_string).collect();
-        // A single node keeps its identity when its port changes.
-        let text = if members.len() == 1 {
-            members[0].name.clone()
-        } else {
-            list.join(",")
-        };
+    pub(crate) fn of(document: Arc<Document>, me: NodeId) -> Self {
+        let active = Self::partitions().map(|id| document.active_members(id).collect());
+        let mine = Self::partitions().map(|id| document.member(id, me).map(|member| member.state));
         Self {
-            me: node(place.unwrap_or_default()),
-            cluster: xxh3_64(text.as_bytes()),
-            members,
+            active: active.collect(),
+            mine: mine.collect(),
+            document,
+            me,
         }
     }
 
+    /// The nodes of the cluster, this one included.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.members.len()).map(node)
+        let nodes = self.document.present().map(|(node, _)| node);
+        nodes.collect::<Vec<_>>().into_iter()
     }
 
     pub(crate) fn others(&self) -> impl Iterator<Item = NodeId> + use<> {
@@ -49,42 +51,79 @@ impl Topology {
 
     /// How many nodes there are.
     pub(crate) fn size(&self) -> usize {
-        self.members.len()
+        self.document.present().count()
     }
 
     pub(crate) fn name(&self, node: NodeId) -> String {
-        let member = self.members.get(node.0 as usize);
-        member.map_or_else(|| "?".to_owned(), |member| member.name.clone())
+        self.document.name(node)
     }
 
     /// Where peers dial a node.
     pub(crate) fn peer(&self, node: NodeId) -> String {
-        let member = self.members.get(node.0 as usize);
-        member.map_or_else(String::new, |member| member.peer.clone())
+        let entry = self.document.node(node);
+        entry.map_or_else(String::new, |entry| entry.peer.clone())
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<NodeId> {
-        self.members
-            .iter()
-            .position(|member| member.name.eq_ignore_ascii_case(name))
-            .map(node)
+        self.document.by_name(name)
     }
 
-    /// The members of a partition, in preference order: the first one that lives is its home.
+    /// The members of a partition that serve, in preference order: the first one that lives is its home.
     pub(crate) fn replicas(&self, partition: PartitionId) -> Nodes {
-        let count = self.members.len();
-        (0..self.replica_count())
-            .map(|offset| node((usize::from(partition.0) + offset) % count))
-            .collect()
+        let nodes = self.active.get(usize::from(partition.0));
+        nodes.cloned().unwrap_or_default()
     }
 
-    /// How many members each partition has.
-    pub(crate) fn replica_count(&self) -> usize {
-        REPLICAS.min(self.members.len())
+    /// All members of a partition, those too that come or go.
+    pub(crate) fn members(&self, partition: PartitionId) -> &[Member] {
+        self.document.members(partition)
     }
 
+    /// How many members serve a partition.
+    pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
+        let nodes = self.active.get(usize::from(partition.0));
+        nodes.map_or(0, SmallVec::len)
+    }
+
+    /// How many members must take part in a read of a partition.
+    pub(crate) fn read_by(&self, level: Level, partition: PartitionId) -> usize {
+        level.of(self.replica_count(partition))
+    }
+
+    /// How many of the members that serve a partition must hold a write. One more for each that is about to: the write
+    /// must still be held by enough of those who serve when one of today's has left for it (replication.md 10).
+    pub(crate) fn written_by(&self, level: Level, partition: PartitionId) -> usize {
+        let serving = self.replica_count(partition);
+        let wanted = level.of(serving);
+        if wanted <= 1 {
+            return wanted;
+        }
+        let joining = (self.members(partition).iter())
+            .filter(|member| member.state == MemberState::Joining)
+            .count();
+        // A level beyond all of them stays out of reach, and is answered so.
+        (wanted + joining).min(serving.max(wanted))
+    }
+
+    /// How many members a partition has when nothing is moving.
+    pub(crate) fn replicas_wanted(&self) -> usize {
+        self.document.replicas_wanted()
+    }
+
+    /// Whether a node is a member of a partition, in whatever state.
     pub(crate) fn holds(&self, node: NodeId, partition: PartitionId) -> bool {
-        self.replicas(partition).contains(&node)
+        self.document.member(partition, node).is_some()
+    }
+
+    /// What this node is in a partition, if it is a member.
+    pub(crate) fn mine(&self, partition: PartitionId) -> Option<MemberState> {
+        let mine = self.mine.get(usize::from(partition.0));
+        mine.copied().flatten()
+    }
+
+    /// Whether this node serves a partition: clients' commands run on its replica.
+    pub(crate) fn serves(&self, partition: PartitionId) -> bool {
+        self.mine(partition) == Some(MemberState::Active)
     }
 
     pub(crate) fn partition_of_slot(slot: u16) -> PartitionId {
@@ -94,8 +133,4 @@ impl Topology {
     pub(crate) fn partitions() -> impl Iterator<Item = PartitionId> {
         (0..PARTITIONS).map(PartitionId)
     }
-}
-
-fn node(place: usize) -> NodeId {
-    NodeId(u32::try_from(place).unwrap_or(u32::MAX))
 }

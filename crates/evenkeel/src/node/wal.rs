@@ -101,6 +101,8 @@ pub(crate) enum Refusal {
     Failed,
     /// The disk is full.
     Full,
+    /// This node does not belong to its cluster any more: nobody would hear of what it takes.
+    Forgotten,
 }
 
 impl Refusal {
@@ -112,6 +114,9 @@ impl Refusal {
             }
             Self::Full => {
                 "DISKFULL no space is left for the commit log of this node ; a write under way is kept once there is, free space or write through another node"
+            }
+            Self::Forgotten => {
+                "FORGOTTEN this node was removed from its cluster ; use another node, and start this one with an empty directory and --join, or with --join and --recover to save what only it holds"
             }
         }
     }
@@ -127,6 +132,7 @@ pub(crate) struct Wal<D: Disk = FileDisk> {
     flushing: Mutex<Vec<u8>>,
     failed: Arc<AtomicBool>,
     full: AtomicBool,
+    forgotten: AtomicBool,
     durable: watch::Sender<u64>,
     /// The Unix time when it was last told.
     durable_secs: AtomicU64,
@@ -157,6 +163,7 @@ impl<D: Disk> Wal<D> {
             flushing: Mutex::default(),
             failed,
             full: AtomicBool::new(false),
+            forgotten: AtomicBool::new(false),
             durable: watch::Sender::new(0),
             durable_secs: AtomicU64::new(now_secs()),
             newest: AtomicU64::new(0),
@@ -171,7 +178,20 @@ impl<D: Disk> Wal<D> {
         if self.failed.load(Ordering::Acquire) {
             return Some(Refusal::Failed);
         }
-        self.full.load(Ordering::Acquire).then_some(Refusal::Full)
+        if self.full.load(Ordering::Acquire) {
+            return Some(Refusal::Full);
+        }
+        self.is_forgotten().then_some(Refusal::Forgotten)
+    }
+
+    /// Whether this node was removed from its cluster.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    /// This node was removed from its cluster: it takes nothing any more. Tells whether that is news.
+    pub(crate) fn forget(&self) -> bool {
+        !self.forgotten.swap(true, Ordering::Relaxed)
     }
 
     /// The staging area. Called under the partition's lock.

@@ -313,7 +313,7 @@ fn the_same_events_with_other_content_raise_an_alarm_that_names_partition_and_pe
     let cluster = info.lines().find_map(|line| line.strip_prefix("cluster:"));
     let cluster = u64::from_str_radix(cluster.unwrap(), 16).unwrap();
     let introduction = format!(
-        r#"{{"version":{LINK_PROTOCOL},"cluster":{cluster},"node":"B","incarnation":7,"announce":{{"client":"","http":""}}}}"#
+        r#"{{"version":{LINK_PROTOCOL},"cluster":{cluster},"node":"B","id":1,"incarnation":7,"announce":{{"client":"","http":""}}}}"#
     );
     // The node's own link proves the incarnation, ours carries the frame.
     let (mut accepted, _) = fake.accept().unwrap();

@@ -148,8 +148,8 @@ fn a_forwarded_write_whose_member_falls_silent_is_in_doubt_and_not_repeated() {
 }
 
 #[test]
-fn reads_and_writes_go_on_while_members_die_until_none_is_left() {
-    let cluster = Cluster::start(5, &[]);
+fn reads_and_writes_go_on_while_members_die_and_when_none_is_left() {
+    let mut cluster = Cluster::start(5, &[]);
     let (key, members) = foreign_key(&cluster);
     let mut client = cluster.client(0);
     assert_eq!(client.run(&format!("SET {key} first")), "OK");
@@ -164,22 +164,36 @@ fn reads_and_writes_go_on_while_members_die_until_none_is_left() {
         assert!(answer == "OK" || answer.starts_with("-INDOUBT"), "{answer}");
         cluster.nodes[*member].kill();
     }
+    // Nobody is left who holds it: this node keeps what is written, and answers by what it has.
     eventually(
         Duration::from_secs(5),
         "the links are seen to be down",
-        || {
-            client
-                .run(&format!("GET {key}"))
-                .starts_with("-NOHOME")
-                .then_some(())
-        },
+        || (client.run(&format!("GET {key}")) == "(nil)").then_some(()),
     );
-    assert!(
-        client
-            .run(&format!("SET {key} last"))
-            .starts_with("-NOHOME")
-    );
-    assert_eq!(client.run("PING"), "PONG");
+    assert_eq!(client.run(&format!("SET {key} last")), "OK");
+    assert_eq!(client.run(&format!("GET {key}")), "last");
+    assert_eq!(client.run(&format!("SADD {{{key}}}:set guest")), "1");
+    for _ in 0..3 {
+        client.run(&format!("INCR {{{key}}}:count"));
+    }
+    assert_eq!(client.run(&format!("GET {{{key}}}:count")), "3");
+    // A restart keeps what was taken for others.
+    cluster.nodes[0].kill();
+    cluster.restart(0);
+    for member in &members {
+        cluster.restart(*member);
+    }
+    cluster.wait_until_linked();
+    cluster.await_converged();
+    for mut client in cluster.clients() {
+        assert_eq!(client.run(&format!("GET {key}")), "last");
+        assert_eq!(client.run(&format!("GET {{{key}}}:count")), "3");
+        assert_eq!(client.run(&format!("SMEMBERS {{{key}}}:set")), "[guest]");
+    }
+    eventually(Duration::from_secs(10), "the guest keeps nothing", || {
+        let info = cluster.run(0, "INFO evenkeel");
+        info.contains("guest_partitions:0").then_some(())
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::client::{Client, show};
 use crate::cluster::Cluster;
+use crate::node::Node;
 use crate::support::eventually;
 
 const REGISTERS: u64 = 20;
@@ -36,6 +37,8 @@ struct Ledger {
     refused: Vec<String>,
     /// Requests without an answer.
     unanswered: u64,
+    /// Requests answered by saying that nobody knows whether they were done.
+    in_doubt: u64,
 }
 
 struct Shared {
@@ -53,20 +56,27 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn start(cluster: &Cluster) -> Self {
-        let workers = cluster.nodes.iter().map(|node| {
-            let shared = Arc::new(Shared {
-                stop: AtomicBool::new(false),
-                done: AtomicU64::new(0),
-                ledger: Mutex::default(),
-                address: node.plan.client_address(),
-                name: node.plan.name.clone(),
-            });
-            let of_thread = Arc::clone(&shared);
-            (shared, std::thread::spawn(move || work(&of_thread)))
-        });
-        Self {
-            workers: workers.collect(),
+        let mut load = Self {
+            workers: Vec::new(),
+        };
+        for node in &cluster.nodes {
+            load.add(node);
         }
+        load
+    }
+
+    /// One more worker, at this node.
+    pub(crate) fn add(&mut self, node: &Node) {
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+            ledger: Mutex::default(),
+            address: node.plan.client_address(),
+            name: node.plan.name.clone(),
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || work(&of_thread));
+        self.workers.push((shared, thread));
     }
 
     /// Requests that a worker had answered so far.
@@ -202,6 +212,11 @@ fn ask(shared: &Shared, client: &mut Client, command: &str) -> Result<Option<Str
     match client.try_run(&words) {
         Ok(reply) => {
             let reply = show(&reply);
+            if reply.starts_with("-INDOUBT") {
+                // The node that was to do it is gone: done or not, as when a connection breaks.
+                shared.ledger.lock().unwrap().in_doubt += 1;
+                return Ok(None);
+            }
             if reply.starts_with('-') {
                 let mut ledger = shared.ledger.lock().unwrap();
                 ledger.refused.push(format!("{command}: {reply}"));
@@ -248,6 +263,12 @@ impl Expected {
                 );
             }
         }
+    }
+
+    /// How many requests were answered by saying that nobody knows whether they were done.
+    pub(crate) fn in_doubt(&self) -> u64 {
+        let ledgers = self.ledgers.iter();
+        ledgers.map(|(_, ledger)| ledger.in_doubt).sum()
     }
 
     /// Every acknowledged change is there, nothing deleted is, at every node; and the nodes are equal.

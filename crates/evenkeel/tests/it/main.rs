@@ -26,6 +26,8 @@ mod durability;
 #[cfg(test)]
 mod five;
 #[cfg(test)]
+mod growing;
+#[cfg(test)]
 mod homes;
 #[cfg(test)]
 mod hopping;

@@ -9,7 +9,7 @@ use crate::node::{Node, Plan};
 use crate::support::eventually;
 
 /// What nodes of this build say.
-pub(crate) const LINK_PROTOCOL: u32 = 3;
+pub(crate) const LINK_PROTOCOL: u32 = 4;
 
 fn dial(node: &Node) -> TcpStream {
     let stream = TcpStream::connect((node.plan.host.as_str(), node.plan.peer_port)).unwrap();
@@ -47,7 +47,7 @@ fn said(mut stream: TcpStream) -> String {
 
 fn hello(cluster: &str, node: &str, version: u32) -> Vec<u8> {
     let text = format!(
-        r#"{{"version":{version},"cluster":{cluster},"node":"{node}","incarnation":7,"announce":{{"client":"","http":""}}}}"#
+        r#"{{"version":{version},"cluster":{cluster},"node":"{node}","id":1,"incarnation":7,"announce":{{"client":"","http":""}}}}"#
     );
     frame(1, text.as_bytes())
 }
@@ -80,7 +80,10 @@ fn hostile_bytes_on_the_peer_port_are_refused_and_the_node_lives() {
         (hello("1", "B", LINK_PROTOCOL), "another member list"),
         (hello(&id, "B", 99), "link protocol 99"),
         (hello(&id, "A", LINK_PROTOCOL), "two nodes are named A"),
-        (hello(&id, "Z", LINK_PROTOCOL), "not in the member list"),
+        (
+            hello(&id, "Z", LINK_PROTOCOL),
+            "has the number of another node",
+        ),
     ] {
         let mut stream = dial(node);
         // A node that closes early is right to.

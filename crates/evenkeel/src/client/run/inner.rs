@@ -130,7 +130,7 @@ fn writes(part: &Part) -> bool {
 }
 
 fn refusal(node: &Node, part: &Part, writes: bool) -> Option<Reply> {
-    if !node.holds(part.partition) {
+    if !node.takes(part.partition) {
         return Some(not_held());
     }
     let refusal = node.wal.refusal().filter(|_| writes)?;
@@ -138,7 +138,9 @@ fn refusal(node: &Node, part: &Part, writes: bool) -> Option<Reply> {
 }
 
 fn not_held() -> Reply {
-    Reply::error("NOHOME this node holds no replica of the key ; the member lists differ")
+    Reply::error(
+        "NOHOME this node does not serve the key ; the topology has just changed, or the member lists differ",
+    )
 }
 
 /// Runs a command that another node has sent and that is about no partition, or that only the shell can run.

@@ -26,6 +26,11 @@ pub(super) const FORWARD_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const CATCH_UP: evenkeel_core::time::Duration =
     evenkeel_core::time::Duration::from_millis(1_000);
 
+/// A node that has been up for less than this waits for its links before it answers in the members' place.
+const LINKED_WITHIN: Duration = Duration::from_millis(2_000);
+/// How often it looks whether there is one.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// Which member runs a part.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::client) enum Route {
@@ -115,7 +120,8 @@ impl Caller {
     /// Whether this node can run something on a partition at once.
     pub(in crate::client) fn is_here(&self, partition: PartitionId, route: Route) -> bool {
         let node = &self.node;
-        node.holds(partition)
+        node.topology().serves(partition)
+            && !node.wal.is_forgotten()
             && (route == Route::Near || node.is_settled() && node.home(partition) == Some(node.me))
             && self.is_fresh(partition)
     }
@@ -137,20 +143,17 @@ impl Caller {
         fresh
     }
 
-    /// The members that may run something on a partition, in the order in which they are asked.
+    /// The members that can be reached to run something on a partition, in the order in which they are asked.
     fn candidates(&self, partition: PartitionId, route: Route) -> Vec<NodeId> {
         let node = &self.node;
-        let (mut live, rest): (Vec<NodeId>, Vec<NodeId>) = node
-            .topology()
-            .replicas(partition)
-            .into_iter()
-            .partition(|member| node.is_live(*member));
+        let members = node.topology().replicas(partition).into_iter();
+        let mut live: Vec<NodeId> = members.filter(|member| node.is_live(*member)).collect();
         if route == Route::Near
             && let Some(at) = live.iter().position(|member| *member == node.me)
         {
             live[..=at].rotate_right(1);
         }
-        live.into_iter().chain(rest).collect()
+        live
     }
 
     /// Runs pieces, each where it must be: those for this node first, in order, then those for each other node in one
@@ -249,7 +252,10 @@ impl Caller {
                 Some(Tried::Behind) | None => {}
             }
         }
-        End::Failed(refusal.unwrap_or_else(nobody))
+        match refusal {
+            Some(refusal) => End::Failed(refusal),
+            None => self.run_as_guest(piece).await,
+        }
     }
 
     async fn try_at(&self, member: NodeId, piece: &Piece) -> Tried {
@@ -292,13 +298,41 @@ impl Caller {
         self.run_part(piece)
     }
 
+    /// No member can be reached: this node keeps what is written until one takes it over, and answers by what it has
+    /// (replication.md 8). A node that has just started has no links yet: members that it has not heard of are waited for.
+    async fn run_as_guest(&self, piece: &Piece) -> End {
+        let partition = piece.part.partition;
+        while self.node.started.elapsed() < LINKED_WITHIN && !self.node.wal.is_forgotten() {
+            if !self.candidates(partition, piece.route).is_empty() {
+                return Box::pin(self.go_on(piece, None)).await;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let refusal = self.node.wal.refusal();
+        let forgotten = self.node.wal.is_forgotten();
+        if let Some(refusal) = refusal.filter(|_| piece.access == Access::Writes || forgotten) {
+            return End::Failed(Reply::error(refusal.text()));
+        }
+        self.node.be_guest(partition);
+        bump(&self.node.metrics.guest_commands);
+        match self.run_part(piece) {
+            Tried::Ended(end) => {
+                // What was done here must be found where the next command runs.
+                if let Some(own) = self.node.context(partition) {
+                    self.trail.borrow_mut().answered(partition, &own);
+                }
+                end
+            }
+            Tried::Not(_) | Tried::Behind => End::Failed(nobody()),
+        }
+    }
+
     fn run_part(&self, piece: &Piece) -> Tried {
         let partition = piece.part.partition;
         match run_part(&self.node, &piece.part) {
             Some(Ran::Replies { replies, dots, .. }) => {
-                let newest = dots.of(self.node.incarnation).and_then(|set| set.max());
-                if let Some(newest) = newest {
-                    self.trail.borrow_mut().wrote_here(partition, newest);
+                if let Some(run) = dots.runs().last() {
+                    self.trail.borrow_mut().wrote_here(partition, run.last);
                 }
                 Tried::Ended(End::Replies(replies))
             }
@@ -326,7 +360,10 @@ impl Caller {
         if let Some(seen) = self.trail.borrow().seen(partition) {
             piece.part.after.join(seen);
         }
-        if piece.route == Route::Home
+        // Conditional commands that go through several nodes decide in one order, and what this node keeps as a guest
+        // shows wherever the command runs.
+        let is_guest = || self.node.topology().mine(partition).is_none();
+        if (piece.route == Route::Home || is_guest())
             && let Some(own) = self.node.context(partition)
         {
             piece.part.after.join(&own);
@@ -381,7 +418,8 @@ impl Caller {
             }
             Done::Changed => Tried::Ended(End::Changed),
             Done::Behind => Tried::Behind,
-            Done::Refused(reply) => Tried::Not(Some(reply)),
+            // It does not serve the key, as it knows the topology: that is no word on the request.
+            Done::Refused(reply) => Tried::Not(Some(reply).filter(|reply| !is_nobody(reply))),
         }
     }
 }
@@ -397,6 +435,10 @@ fn too_old() -> Reply {
     Reply::error(
         "BEHIND no member that can be reached holds what this connection must find ; nothing was done, ask again or ask another node",
     )
+}
+
+fn is_nobody(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(text) if text.as_bytes().starts_with(b"NOHOME "))
 }
 
 fn nobody() -> Reply {

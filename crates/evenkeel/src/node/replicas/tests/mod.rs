@@ -90,7 +90,7 @@ struct Member<D: Disk> {
     actor: ActorId,
     disk: Arc<D>,
     log: Log<D, Vec<(PartitionId, Context)>>,
-    partitions: Vec<Option<Partition>>,
+    partitions: Vec<Partition>,
     /// Everything that the last fsync covers, by partition.
     durable: BTreeMap<PartitionId, Context>,
     /// Whether each turn is synced at once.
@@ -103,10 +103,11 @@ impl<D: Disk> Member<D> {
         let actor = ActorId::ordinary(crate::entropy::random());
         let held = partitions();
         let fresh = |id| {
-            let mut settings = Settings::new(id, me, (0..members).map(NodeId).collect());
+            let all = if held.contains(&id) { members } else { 0 };
+            let mut settings = Settings::new(id, me, (0..all).map(NodeId).collect());
             settings.index_entries_max = 20;
             settings.snapshot_chunk_bytes = 300;
-            held.contains(&id).then(|| Partition::new(settings, actor))
+            Partition::new(settings, actor)
         };
         let opened = Replicas::open(Arc::clone(disk), &config(), members == 1, fresh);
         let (replicas, log, _) = opened?;
@@ -120,17 +121,15 @@ impl<D: Disk> Member<D> {
             syncs: true,
         };
         for (id, partition) in (0..).map(PartitionId).zip(&mut member.partitions) {
-            if let Some(partition) = partition {
-                partition.start(now(0), &mut Vec::new());
-                let context = partition.replica().context().clone();
-                member.durable.insert(id, context);
-            }
+            partition.start(now(0), &mut Vec::new());
+            let context = partition.replica().context().clone();
+            member.durable.insert(id, context);
         }
         Ok(member)
     }
 
     fn partition(&self, id: PartitionId) -> &Partition {
-        self.partitions[usize::from(id.0)].as_ref().unwrap()
+        &self.partitions[usize::from(id.0)]
     }
 
     /// Works on a partition and carries out the effects as one turn; frames go to `sends`.
@@ -141,10 +140,7 @@ impl<D: Disk> Member<D> {
         work: impl FnOnce(&mut Partition, &mut Vec<Effect>) -> R,
     ) -> Result<R, LogError> {
         let mut effects = Vec::new();
-        let result = work(
-            self.partitions[usize::from(id.0)].as_mut().unwrap(),
-            &mut effects,
-        );
+        let result = work(&mut self.partitions[usize::from(id.0)], &mut effects);
         let (mut turn, mut covered) = (Vec::new(), Context::default());
         for effect in effects {
             match effect {
@@ -174,7 +170,7 @@ impl<D: Disk> Member<D> {
         let covered = self.log.sync_now()?;
         for (id, dots) in covered.notes.into_iter().flatten() {
             self.durable.entry(id).or_default().join(&dots);
-            let partition = self.partitions[usize::from(id.0)].as_mut().unwrap();
+            let partition = &mut self.partitions[usize::from(id.0)];
             // What it sends then, it sends at the next tick as well.
             partition.handle(now(0), Input::Durable(dots), &mut Vec::new());
         }
@@ -185,7 +181,7 @@ impl<D: Disk> Member<D> {
     fn checkpoint_all(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         let covers = self.log.last();
         for id in partitions() {
-            let partition = self.partitions[usize::from(id.0)].as_mut().unwrap();
+            let partition = &mut self.partitions[usize::from(id.0)];
             checkpoint::write(
                 &*self.disk,
                 id.0,

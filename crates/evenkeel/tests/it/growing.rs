@@ -1,0 +1,94 @@
+//! A cluster that grows, shrinks and is repaired under load: no request fails, nothing is lost, nothing deleted returns.
+
+use std::time::Duration;
+
+use crate::cluster::Cluster;
+use crate::load::Load;
+use crate::node::{Node, Plan};
+use crate::support::{eventually, long, say};
+
+/// Data has to have moved within this time.
+const MOVED_WITHIN: Duration = Duration::from_secs(90);
+
+/// A node that enters through another one.
+pub(crate) fn joining(name: &str, through: &Node) -> Node {
+    let dir = through.plan.dir.parent().unwrap();
+    let address = format!("{}:{}", through.plan.host, through.plan.peer_port);
+    let plan = Plan::new(name, dir).with(&["--fault-injection", "--join", &address]);
+    plan.start()
+}
+
+/// A field of `EK.TOPOLOGY`, as text.
+fn topology(node: &Node) -> String {
+    node.client().run("EK.TOPOLOGY")
+}
+
+/// Waits until a node says that nothing moves and that there are so many nodes.
+pub(crate) fn settled(node: &Node, nodes: usize) {
+    eventually(MOVED_WITHIN, "the data lies as it should", || {
+        let seen = topology(node);
+        let all = seen.matches("voter").count() == nodes + 1;
+        (all && seen.contains("settled 1")).then_some(())
+    });
+}
+
+/// Runs the command line against a node; gives what it printed.
+pub(crate) fn cluster_command(node: &Node, words: &[&str]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command.arg("cluster").args(words);
+    command.args(["--node", &node.plan.client_address()]);
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "evenkeel cluster {words:?}: {}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+#[test]
+fn a_cluster_grows_drains_replaces_and_restarts_under_load_and_no_request_fails() {
+    let rounds = if long() { 4_000 } else { 300 };
+    let mut cluster = Cluster::start(1, &[]);
+    let mut load = Load::start(&cluster);
+    load.advance(&[0], rounds);
+    for (name, nodes) in [("B", 2), ("C", 3), ("D", 4), ("E", 5)] {
+        let node = joining(name, &cluster.nodes[0]);
+        load.add(&node);
+        cluster.nodes.push(node);
+        if nodes != 2 && nodes != 4 {
+            // Two come at once.
+            settled(&cluster.nodes[0], nodes);
+        }
+        load.advance(&(0..nodes).collect::<Vec<_>>(), rounds);
+    }
+    cluster_command(&cluster.nodes[0], &["drain", "B", "--timeout", "90"]);
+    load.advance(&[0, 1, 2, 3, 4], rounds);
+
+    cluster.nodes[2].kill();
+    load.advance(&[0, 1, 3, 4], rounds);
+    let new = joining("F", &cluster.nodes[3]);
+    load.add(&new);
+    cluster.nodes.push(new);
+    cluster_command(&cluster.nodes[3], &["replace", "C", "F", "--timeout", "90"]);
+    cluster_command(&cluster.nodes[3], &["forget", "C"]);
+    load.advance(&[0, 1, 3, 4, 5], rounds);
+
+    for place in [0, 1, 3, 4, 5] {
+        assert!(cluster.nodes[place].terminate().success());
+        cluster.restart(place);
+        load.advance(&[0, 1, 3, 4, 5], rounds);
+    }
+    let expected = load.stop();
+    cluster.nodes.remove(2);
+    cluster.await_converged();
+    say(&format!(
+        "{}, {} in doubt",
+        expected.summary(),
+        expected.in_doubt()
+    ));
+    expected.none_refused(&["A", "B", "C", "D", "E", "F"]);
+    expected.holds_everywhere(&cluster);
+}
