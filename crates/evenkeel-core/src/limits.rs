@@ -48,6 +48,10 @@ pub const INDEX_ENTRIES_MAX: usize = 2_000;
 pub const ARRIVAL_SPANS_MAX: usize = 256;
 /// Events that come within this time have one arrival time: how exact ages and delays are.
 pub const ARRIVAL_RESOLUTION: Duration = Duration::from_millis(1);
+/// Chains of its own that a replica outside the members has in one counter: each increment begins another. Over it the
+/// replica mints under an actor whose chains grow, as members do: what is left of those after the counter was deleted
+/// stays, some 20 bytes each, since nobody tells when they are complete.
+pub const GUEST_CHAINS_MAX: usize = 32;
 /// Requests that wait for acknowledgements, reads or freshness. Over it: refused as overloaded.
 pub const PENDING_MAX: usize = 64 << 10;
 

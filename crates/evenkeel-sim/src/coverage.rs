@@ -79,6 +79,7 @@ marks! {
     SeveralChanges = "two changes of members at once",
     OldList = "write under an old list of members",
     GuestWrote = "client served outside the members",
+    GuestCrowded = "guest with all the chains it may have",
     GuestDelivered = "events of a guest fetched by a member",
     Dropped = "replica dropped",
     Returned = "former member joins again within a run of its process",

@@ -54,7 +54,10 @@ pub(crate) struct Node {
     pub(crate) id: NodeId,
     /// `None` while the process is down.
     pub(crate) partition: Option<Partition>,
+    /// The actor of its process.
     pub(crate) actor: ActorId,
+    /// The actor under which it minted when it was called last.
+    pub(crate) minter: ActorId,
     pub(crate) disk: Disk,
     pub(crate) clock: WallClock,
     /// Counts the starts: what was scheduled for an earlier one is void.
@@ -97,6 +100,7 @@ impl Node {
             forgot: false,
             partition: None,
             actor: ActorId(0),
+            minter: ActorId(0),
             disk: Disk::default(),
             clock,
             boot: 0,

@@ -84,6 +84,7 @@ pub(crate) struct Plan {
     /// What clients send where they send commands; else they write cells.
     pub(crate) commands: Option<CommandPlan>,
     pub(crate) index_entries_max: usize,
+    pub(crate) guest_chains_max: usize,
     pub(crate) sync_answer_bytes: usize,
     pub(crate) snapshot_chunk_bytes: usize,
 }
@@ -117,8 +118,7 @@ impl Plan {
             faults.insert(Fault::Members);
         }
         limits.without.iter().for_each(|fault| faults.remove(fault));
-        let on =
-            |fault, drawn: u64, otherwise: u64| if faults.has(fault) { drawn } else { otherwise };
+        let on = |fault, drawn, otherwise| if faults.has(fault) { drawn } else { otherwise };
         let network = NetworkPlan {
             delay_us: rng.spread(100, 100 * MS),
             tail_permille: on(Fault::Reorder, rng.between(2, 60), 0),
@@ -165,6 +165,7 @@ impl Plan {
             work,
             commands: sends_commands(seed).then(|| CommandPlan::draw(seed)),
             index_entries_max: small(Fault::SmallIndex, rng.pick(&[5, 20, 100]), 10_000),
+            guest_chains_max: changes.pick(&[1, 2, 4, 32]),
             sync_answer_bytes: small(Fault::SmallAnswers, rng.pick(&[1, 200, 4096]), 256 << 10),
             snapshot_chunk_bytes: small(Fault::SmallChunks, rng.pick(&[1, 300]), 64 << 10),
             faults,

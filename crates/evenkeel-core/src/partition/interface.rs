@@ -27,6 +27,8 @@ pub struct Settings {
     pub hash_seed: u64,
     /// See [`limits::INDEX_ENTRIES_MAX`].
     pub index_entries_max: usize,
+    /// See [`limits::GUEST_CHAINS_MAX`].
+    pub guest_chains_max: usize,
     /// See [`limits::SYNC_ANSWER_BYTES`].
     pub sync_answer_bytes: usize,
     /// See [`limits::SNAPSHOT_CHUNK_BYTES`].
@@ -46,6 +48,7 @@ impl Settings {
             epoch: 0,
             hash_seed: 0,
             index_entries_max: limits::INDEX_ENTRIES_MAX,
+            guest_chains_max: limits::GUEST_CHAINS_MAX,
             sync_answer_bytes: limits::SYNC_ANSWER_BYTES,
             snapshot_chunk_bytes: limits::SNAPSHOT_CHUNK_BYTES,
             switches: Switches::default(),

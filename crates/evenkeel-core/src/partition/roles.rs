@@ -28,6 +28,8 @@ pub(super) struct Minter {
     incarnation: ActorId,
     /// How often this process has dropped the replica.
     drops: u64,
+    /// Whether a counter has all the chains of a guest that it may have.
+    crowded: bool,
     /// The actor of the next event, and its number.
     actor: ActorId,
     next: u64,
@@ -40,6 +42,7 @@ impl Minter {
         let mut minter = Self {
             incarnation,
             drops: 0,
+            crowded: false,
             actor: incarnation,
             next: 1,
             others: Vec::new(),
@@ -80,6 +83,11 @@ impl Minter {
         self.others.iter().copied().chain([present])
     }
 
+    /// A counter has as many chains of this guest as it may have: what comes next is not minted as a guest.
+    pub(super) const fn note_crowded(&mut self) {
+        self.crowded = true;
+    }
+
     /// Takes the actor of a part.
     fn turn(&mut self, role: Role) {
         let actor = self.actor_of(role);
@@ -95,11 +103,12 @@ impl Minter {
 
     /// As unlikely to be another's as the random number of the incarnation.
     fn actor_of(&self, role: Role) -> ActorId {
-        let guest = !role.is_member();
-        if self.drops == 0 && !guest {
+        let outside = !role.is_member();
+        let guest = outside && !self.crowded;
+        if self.drops == 0 && !outside {
             return self.incarnation;
         }
-        let number = (self.drops << 1) | u64::from(guest);
+        let number = (self.drops << 2) | u64::from(outside) << 1 | u64::from(guest);
         let random = xxh3_64_with_seed(&number.to_le_bytes(), self.incarnation.0);
         if guest {
             ActorId::guest(random)
@@ -154,14 +163,19 @@ impl Partition {
         self.advertise(now, effects);
     }
 
-    /// Enters upon the part that the list gives.
-    pub(super) fn role_taken(&mut self, now: Now) {
-        let role = self.role();
+    /// Mints from now on under the actor of its part.
+    pub(super) fn turn_minter(&mut self) {
         let minter = self.minter.actor();
-        self.minter.turn(role);
+        self.minter.turn(self.role());
         if minter != self.minter.actor() {
             self.arrivals.forget_told();
         }
+    }
+
+    /// Enters upon the part that the list gives.
+    pub(super) fn role_taken(&mut self, now: Now) {
+        let role = self.role();
+        self.turn_minter();
         self.leaving_with = match role {
             Role::Leaving => self.replica.context().clone(),
             Role::Joining | Role::Active | Role::Outside => Context::default(),
@@ -236,6 +250,7 @@ impl Partition {
         );
         let record = encode_note(self.head(), &Note::Dropped);
         self.empty();
+        self.minter.crowded = false;
         if !self.settings.switches.breaks(Bug::MinterKept) {
             self.minter.drops += 1;
         }

@@ -13,6 +13,7 @@ use super::{Effect, Partition, Write};
 use crate::bug::Bug;
 use crate::causality::{Context, Dot, Hlc};
 use crate::event::{Batch, Inc, Observed, Op, Put, RangeDel, Rem};
+use crate::id::ActorId;
 use crate::limits::RANGE_RESETS_BYTES_MAX;
 use crate::message::{Head, Message, Note};
 use crate::time::{Now, WallMs};
@@ -153,6 +154,7 @@ impl Partition {
             self.send_to_all(&frame, effects);
         }
         self.changed(now);
+        self.turn_minter();
         self.tell_changed(effects);
         self.discard(effects);
         dots
@@ -228,7 +230,11 @@ impl Partition {
         // A guest's chain may have been fetched and its increments been taken away and forgotten: what it says of
         // itself later would not be understood.
         let extends = !dot.actor.is_guest() || self.settings.switches.breaks(Bug::M15);
-        let held = self.replica.cell(&cell).filter(|_| extends);
+        let held = self.replica.cell(&cell);
+        if !extends && held.is_some_and(|held| self.is_crowded(held, dot.actor)) {
+            self.minter.note_crowded();
+        }
+        let held = held.filter(|_| extends);
         let own = held.and_then(|held| own_chain(held, dot, amount));
         let (birth, total) = match own {
             Some(chain) => (chain.id.birth, add(chain.top.total, amount)),
@@ -243,6 +249,12 @@ impl Partition {
             total,
             deadline,
         })
+    }
+
+    /// Whether a counter has as many chains of a guest as it may have, with the one to come.
+    fn is_crowded(&self, cell: CellRef<'_>, guest: ActorId) -> bool {
+        let own = cell.chains().iter().filter(|chain| chain.id.actor == guest);
+        own.count() + 1 >= self.settings.guest_chains_max
     }
 
     fn range_del(&self, range: Range) -> Option<Op> {

@@ -260,6 +260,7 @@ impl World {
         settings.members = node.list.members.clone();
         settings.epoch = node.list.epoch;
         settings.index_entries_max = self.plan.index_entries_max;
+        settings.guest_chains_max = self.plan.guest_chains_max;
         settings.sync_answer_bytes = self.plan.sync_answer_bytes;
         settings.snapshot_chunk_bytes = self.plan.snapshot_chunk_bytes;
         settings.switches = self.switches;

@@ -328,6 +328,11 @@ impl World {
         {
             self.coverage.mark(Mark::GuestDelivered);
         }
+        let partition = self.nodes[at].partition.as_ref();
+        let actor = partition.map(|partition| partition.actor());
+        if actor.is_some_and(|actor| !actor.is_guest()) {
+            self.coverage.mark(Mark::GuestCrowded);
+        }
         self.steps += 1;
         let mut record = None;
         self.call(at, |partition| record = Some(partition.drop_record()))?;

@@ -163,9 +163,11 @@ impl World {
         at: usize,
         act: impl FnOnce(&mut evenkeel_core::partition::Partition),
     ) -> Verdict {
-        let Some(partition) = &mut self.nodes[at].partition else {
+        let node = &mut self.nodes[at];
+        let Some(partition) = &mut node.partition else {
             return Ok(());
         };
+        node.minter = partition.actor();
         match catch_unwind(AssertUnwindSafe(|| act(partition))) {
             Ok(()) => Ok(()),
             Err(panic) => {
@@ -317,9 +319,7 @@ impl World {
             Ok(_) => return Ok(false),
             Err(error) => return violated("I18 unreadable record", error.to_string()),
         };
-        let partition = self.nodes[at].partition.as_ref();
-        let actor = partition.map(|partition| partition.actor());
-        if Some(batch.actor) != actor {
+        if batch.actor != self.nodes[at].minter {
             return violated(
                 "I3 foreign actor",
                 format!("{} mints for {}", self.nodes[at].id, batch.actor),

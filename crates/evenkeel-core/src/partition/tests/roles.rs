@@ -3,6 +3,7 @@
 use super::net::{Net, incr, kind, node, set, string};
 use crate::causality::Context;
 use crate::id::ActorId;
+use crate::limits::GUEST_CHAINS_MAX;
 use crate::membership::{Member, MemberState, Role};
 use crate::observation::Observation;
 use crate::partition::{Acks, Input, Reply};
@@ -272,6 +273,20 @@ fn a_guest_begins_a_chain_with_each_increment() {
     net.write(A, set("n", "0"));
     net.wait(3_000);
     assert!(chains(&net, A).is_empty(), "the guest need not be asked");
+}
+
+#[test]
+fn a_hot_counter_does_not_get_a_chain_for_every_increment_outside_the_list() {
+    let mut net = Net::new(2);
+    tell(&mut net, 1, &[(A, ACTIVE, 0)]);
+    for _ in 0..1_000 {
+        net.write(B, incr("n", 1));
+    }
+    let cell = net.parts[B].replica().cell(&string("n")).unwrap();
+    assert_eq!(cell.chains().len(), GUEST_CHAINS_MAX + 1);
+    settle(&mut net);
+    assert_eq!(net.count(A, "n").to_bits(), 1_000_f64.to_bits());
+    net.check();
 }
 
 #[test]
