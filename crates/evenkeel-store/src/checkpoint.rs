@@ -111,8 +111,17 @@ pub enum ReadError<E> {
     },
 }
 
-fn name(number: u16) -> String {
+/// The file of a checkpoint.
+pub(crate) fn name(number: u16) -> String {
     format!("checkpoint-{number:04x}.ekc")
+}
+
+/// The number of the checkpoint that a file is.
+#[must_use]
+pub fn number_of(file: &str) -> Option<u16> {
+    let digits = file.strip_prefix("checkpoint-")?.strip_suffix(".ekc")?;
+    let number = u16::from_str_radix(digits, 16).ok()?;
+    (name(number) == file).then_some(number)
 }
 
 /// What it is called until it is complete.

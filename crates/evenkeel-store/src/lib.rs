@@ -13,6 +13,7 @@
 //!
 //! - [`checkpoint`]: files that take the place of the log's beginning, so that the
 //!   log stays short and a start fast.
+//! - [`verify`]: looking at all of it without opening it.
 //!
 //! Bytes read from a disk are never trusted: they are checked and answered with
 //! an error, not with a panic.
@@ -21,3 +22,4 @@ pub mod checkpoint;
 pub mod disk;
 pub mod limits;
 pub mod log;
+pub mod verify;

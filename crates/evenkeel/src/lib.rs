@@ -31,6 +31,7 @@ mod link;
 mod metrics;
 mod node;
 mod server;
+mod space;
 #[doc(hidden)]
 pub mod utc;
 mod visibility;
@@ -38,5 +39,6 @@ mod visibility;
 pub use config::{Config, Member};
 pub use embed::{Cluster, EmbedError, free_ports};
 pub use level::{Level, NoLevel};
-pub use node::StartError;
+pub use node::{StartError, offline};
 pub use server::{Addresses, Server, StartFailure};
+pub use space::free_space;

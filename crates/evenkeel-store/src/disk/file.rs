@@ -14,7 +14,16 @@ pub struct FileDisk {
     path: PathBuf,
     /// The directory itself, to sync it.
     directory: File,
-    _lock: DirectoryLock,
+    access: Access,
+    /// Held, and never read.
+    _lock: Option<DirectoryLock>,
+}
+
+/// What may be done to the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Write,
+    Read,
 }
 
 impl FileDisk {
@@ -29,7 +38,23 @@ impl FileDisk {
         Ok(Self {
             path: path.to_owned(),
             directory: File::open(path).map_err(failed)?,
-            _lock: lock,
+            access: Access::Write,
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens an existing directory to read what is there; nothing is created or changed, and nobody else may have it
+    /// open to write.
+    pub fn open_to_read(path: &Path) -> Result<Self, LockError> {
+        let directory = File::open(path).map_err(|source| LockError::Io {
+            directory: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            directory,
+            access: Access::Read,
+            _lock: DirectoryLock::share(path)?,
         })
     }
 
@@ -94,7 +119,7 @@ impl Disk for FileDisk {
         let failed = |error| DiskError::new(Operation::Open, name, error);
         let mut file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(self.access == Access::Write)
             .open(self.path.join(name))
             .map_err(failed)?;
         file.seek(SeekFrom::End(0)).map_err(failed)?;

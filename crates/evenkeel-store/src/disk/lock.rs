@@ -41,6 +41,14 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// Whether somebody else has the directory open.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+}
+
 fn owner(pid: Option<u32>) -> String {
     pid.map_or_else(
         || "another process".to_owned(),
@@ -74,6 +82,28 @@ impl DirectoryLock {
         }
         write_pid(&mut file).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+}
+
+impl DirectoryLock {
+    /// Makes sure that nobody writes to a directory while it is read. Nothing to hold where nobody ever has.
+    pub fn share(directory: &Path) -> Result<Option<Self>, LockError> {
+        let failed = |source| LockError::Io {
+            directory: directory.to_owned(),
+            source,
+        };
+        let mut file = match File::open(directory.join(LOCK_FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed)?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held {
+                directory: directory.to_owned(),
+                pid: read_pid(&mut file),
+            }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
     }
 }
 

@@ -45,9 +45,17 @@ pub struct Salvaged {
     pub last: Sequence,
     /// What is wrong, in the order of the files.
     pub holes: Vec<Hole>,
+    /// The record that the log begins with, where that is known.
+    begins: Option<Sequence>,
 }
 
 impl Salvaged {
+    /// The record that the log begins with, where that is known: whether it is there or is to come.
+    #[must_use]
+    pub fn begins(&self) -> Option<Sequence> {
+        self.begins
+    }
+
     /// Whether records are lost that were known durable.
     #[must_use]
     pub fn has_loss(&self) -> bool {
@@ -112,6 +120,7 @@ pub fn salvage<D: Disk, E>(
             }
             walk.known = slot.durable;
             walk.next = Some(slot.floor_first);
+            walk.found.begins = walk.next;
             numbers.retain(|number| *number >= slot.floor);
             if numbers.first() != Some(&slot.floor) {
                 let floor = segment_name(slot.floor);
@@ -120,20 +129,7 @@ pub fn salvage<D: Disk, E>(
         }
         None => walk.hole(MARK_FILE.to_owned(), (0, 0), Damage::Mark),
     }
-    let mut before: Option<SegmentNumber> = None;
-    for number in numbers {
-        let expected = before.map(|before| SegmentNumber(before.0 + 1));
-        if let Some(missing) = expected.filter(|expected| *expected != number) {
-            walk.hole(segment_name(missing), (0, 0), Damage::SegmentMissing);
-        }
-        before = Some(number);
-        match walk.segment(number) {
-            Err(OpenError::Log(LogError::Disk(error))) if error.is_bad_medium() => {
-                walk.hole(segment_name(number), (0, 0), Damage::Unreadable);
-            }
-            other => other?,
-        }
-    }
+    walk.segments(&numbers)?;
     Ok(walk.finish())
 }
 
@@ -228,6 +224,27 @@ impl<D: Disk, F> Walk<'_, D, F> {
             why,
             is_loss: !rebuilt,
         });
+    }
+
+    fn segments<E>(&mut self, numbers: &[SegmentNumber]) -> Result<(), OpenError<E>>
+    where
+        F: FnMut(Record<'_>, bool) -> Result<(), E>,
+    {
+        let mut before: Option<SegmentNumber> = None;
+        for &number in numbers {
+            let expected = before.map(|before| SegmentNumber(before.0 + 1));
+            if let Some(missing) = expected.filter(|expected| *expected != number) {
+                self.hole(segment_name(missing), (0, 0), Damage::SegmentMissing);
+            }
+            before = Some(number);
+            match self.segment(number) {
+                Err(OpenError::Log(LogError::Disk(error))) if error.is_bad_medium() => {
+                    self.hole(segment_name(number), (0, 0), Damage::Unreadable);
+                }
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     fn segment<E>(&mut self, number: SegmentNumber) -> Result<(), OpenError<E>>

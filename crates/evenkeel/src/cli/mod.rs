@@ -2,7 +2,9 @@
 
 mod cluster;
 mod dev;
+mod disk;
 pub(crate) mod divergence;
+mod doctor;
 mod inspect;
 pub(crate) mod local;
 mod serve;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
   evenkeel dev                       three nodes to play with, on ports 7001 to 7003
   evenkeel serve                     one node on 127.0.0.1:6379, data in ./evenkeel-data
   evenkeel top                       the nodes, what they do and how far they are apart, live
+  evenkeel doctor                    whether a node can run here, and what to change
   evenkeel inspect cart:17           what every replica holds of a key, and why the winner won"
 )]
 struct Cli {
@@ -48,6 +51,12 @@ enum Command {
     Cluster(cluster::Args),
     /// Watch the nodes: throughput, divergence, slow commands
     Top(top::Args),
+    /// Look at every file of a stopped node's directory
+    Verify(disk::VerifyArgs),
+    /// Tell what a damaged directory has lost, and give it up
+    Repair(disk::RepairArgs),
+    /// Check configuration, clock, disk, ports and version; says what to change
+    Doctor(doctor::Args),
     /// Put load on any Redis-protocol server and print throughput and latency
     Bench(crate::bench::Args),
 }
@@ -71,6 +80,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Divergence(args) => divergence::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Cluster(args) => cluster::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Top(args) => top::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => disk::verify(&args),
+        Command::Repair(args) => disk::repair(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => crate::bench::run(args),
     };
     match done {

@@ -1,6 +1,6 @@
 //! `evenkeel serve`: one node, until SIGTERM or Ctrl-C.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use evenkeel::{Config, Level, Member, Server};
@@ -138,12 +138,7 @@ impl Args {
     fn into_config(self) -> Result<Config> {
         let mut config = match &self.config {
             None => Config::default(),
-            Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read {}", file.display()))?;
-                toml::from_str(&text)
-                    .with_context(|| format!("{} is no configuration", file.display()))?
-            }
+            Some(file) => read_config(file)?,
         };
         config.node = self.node.unwrap_or(config.node);
         config.dir = self.dir.unwrap_or(config.dir);
@@ -177,6 +172,13 @@ impl Args {
         }
         Ok(config)
     }
+}
+
+/// The configuration in a file.
+pub(super) fn read_config(file: &Path) -> Result<Config> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} is no configuration", file.display()))
 }
 
 /// Runs a node until it is told to stop.

@@ -30,6 +30,8 @@ fn wrong_use_ends_with_status_2() {
         "evenkeel inspect a b c",
         "evenkeel divergence a b",
         "evenkeel serve --members A",
+        "evenkeel verify",
+        "evenkeel repair --accept-loss",
     ] {
         assert_eq!(refused(line), Some(2), "{line}");
     }
@@ -42,6 +44,9 @@ fn right_use_is_taken() {
         "evenkeel demo --json",
         "evenkeel dev --nodes 5 --port 6400 --dir ./my-cluster",
         "evenkeel inspect cart:17 apples --node 127.0.0.1:7001 --json",
+        "evenkeel verify ./evenkeel-data --json",
+        "evenkeel repair ./evenkeel-data --accept-loss",
+        "evenkeel doctor --config evenkeel.toml --dir ./evenkeel-data",
         "evenkeel divergence cart:17 --node 127.0.0.1:7001 --json",
     ] {
         assert_eq!(refused(line), None, "{line}");

@@ -76,6 +76,23 @@ pub(super) fn claim(dir: &Path, topology: &Topology, node: &str) -> Result<(), S
     Ok(())
 }
 
+/// What is wrong with the copies of a directory, and whether no copy says any more whose data it is.
+pub(super) fn findings(dir: &Path) -> Vec<(&'static str, &'static str, bool)> {
+    let copies: Vec<(&str, Option<Copy>)> = FILES
+        .into_iter()
+        .map(|file| (file, read(dir, file).ok()))
+        .collect();
+    let says = |copy: &Option<Copy>| matches!(copy, Some(Copy::Says(_) | Copy::SaysUnchecked(_)));
+    let is_last = !copies.iter().any(|(_, copy)| says(copy));
+    let wrong = copies.into_iter().filter_map(|(file, copy)| match copy {
+        Some(Copy::Says(_) | Copy::SaysUnchecked(_)) => None,
+        Some(Copy::Missing) => Some((file, "it is missing", is_last)),
+        Some(Copy::Damaged) => Some((file, "it is not what was written", is_last)),
+        None => Some((file, "it cannot be read", is_last)),
+    });
+    wrong.collect()
+}
+
 fn read(dir: &Path, file: &str) -> Result<Copy, StartError> {
     match fs::read(dir.join(file)) {
         Ok(bytes) => Ok(parse(&bytes)),

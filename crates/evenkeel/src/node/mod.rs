@@ -15,6 +15,7 @@ mod founding;
 mod identity;
 mod membership;
 mod mismatches;
+pub mod offline;
 mod part;
 mod recovery;
 mod repairs;

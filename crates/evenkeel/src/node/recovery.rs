@@ -87,7 +87,7 @@ pub enum StartError {
     Join(String),
     /// Data that only this node holds is damaged.
     #[error(
-        "{dir}: {files} lost or damaged, and no other node has the data; restore the directory from a copy, or start once with --accept-loss to go on with what is left"
+        "{dir}: {files} lost or damaged, and no other node has the data; restore the directory from a copy; evenkeel repair tells what is lost, and starting once with --accept-loss goes on with what is left"
     )]
     Lost {
         /// The data directory.

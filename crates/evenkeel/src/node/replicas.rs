@@ -5,6 +5,7 @@
 //! from the other members, as it does for a member that was away (replication.md 3.2). A damaged log counts so from its
 //! first hole on, for all partitions: what is left of it goes into checkpoints, and a new log begins behind it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,6 +61,29 @@ impl Replicas {
             }
             Err(error) => Err(cannot_open(config, &error)),
         }
+    }
+
+    /// How many keys can be read of each partition that anything can be read of; changes nothing.
+    pub(super) fn left(
+        disk: &impl Disk,
+        dir: &Path,
+        fresh: impl Fn(PartitionId) -> Option<Partition>,
+    ) -> Result<BTreeMap<u16, usize>, StartError> {
+        let mut replicas = Self::from_checkpoints(disk, dir, &fresh)?;
+        let left = log::salvage(disk, |record, is_whole| {
+            replicas.behind_hole = !is_whole;
+            replicas.replay(record)
+        });
+        left.map_err(|error| StartError::Log {
+            dir: dir.to_owned(),
+            cause: chain(&error),
+        })?;
+        let all = (0..).zip(&replicas.partitions);
+        let counted = all.filter_map(|(id, partition)| {
+            let keys = partition.as_ref()?.replica().key_count();
+            Some((id, keys))
+        });
+        Ok(counted.collect())
     }
 
     fn open_log<D: Disk, T>(

@@ -48,6 +48,8 @@ mod namespace;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod offline;
+#[cfg(test)]
 mod operators;
 #[cfg(test)]
 mod partition;
