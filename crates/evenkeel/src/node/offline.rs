@@ -122,12 +122,9 @@ pub fn accept_loss(dir: &Path) -> Result<(), LookError> {
 }
 
 /// A replica to read into. Who the members are makes no difference to what is in it.
-fn fresh(id: PartitionId) -> Option<Partition> {
+fn fresh(id: PartitionId) -> Partition {
     let me = NodeId(0);
     let mut settings = Settings::new(id, me, vec![me]);
     settings.hash_seed = crate::entropy::random();
-    Some(Partition::new(
-        settings,
-        ActorId::ordinary(crate::entropy::random()),
-    ))
+    Partition::new(settings, ActorId::ordinary(crate::entropy::random()))
 }

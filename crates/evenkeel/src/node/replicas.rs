@@ -63,11 +63,11 @@ impl Replicas {
         }
     }
 
-    /// How many keys can be read of each partition that anything can be read of; changes nothing.
+    /// How many keys can be read of each partition; changes nothing.
     pub(super) fn left(
         disk: &impl Disk,
         dir: &Path,
-        fresh: impl Fn(PartitionId) -> Option<Partition>,
+        fresh: impl Fn(PartitionId) -> Partition,
     ) -> Result<BTreeMap<u16, usize>, StartError> {
         let mut replicas = Self::from_checkpoints(disk, dir, &fresh)?;
         let left = log::salvage(disk, |record, is_whole| {
@@ -79,11 +79,9 @@ impl Replicas {
             cause: chain(&error),
         })?;
         let all = (0..).zip(&replicas.partitions);
-        let counted = all.filter_map(|(id, partition)| {
-            let keys = partition.as_ref()?.replica().key_count();
-            Some((id, keys))
-        });
-        Ok(counted.collect())
+        Ok(all
+            .map(|(id, partition)| (id, partition.replica().key_count()))
+            .collect())
     }
 
     fn open_log<D: Disk, T>(
