@@ -18,7 +18,7 @@ use crate::causality::Context;
 use crate::id::ActorId;
 use crate::membership::{Member, Role};
 use crate::message::Note;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::wire::encode_note;
 
 /// Under whom a replica mints.
@@ -255,6 +255,8 @@ impl Partition {
             self.minter.drops += 1;
         }
         self.minter.turn(Role::Outside);
+        // What was held is handed out at once to be freed; nothing else may happen here for long.
+        self.collect_due = Some(Instant::default());
         record.into()
     }
 

@@ -182,6 +182,9 @@ fn what_is_written_outside_the_list_is_fetched_and_then_dropped() {
     assert!(net.flights.iter().all(|flight| flight.from != C));
     let record = net.parts[C].drop_record();
     net.logs[C].push((record, Context::default()));
+    assert!(net.parts[C].deadline().is_some(), "there is memory to free");
+    net.input(C, Input::Tick);
+    assert_eq!(net.parts[C].deadline(), None);
     assert!(net.parts[C].replica().context().is_empty());
     assert!(net.parts[C].replica().cell(&string("x")).is_none());
     let replayed = net.replayed(C, 1);
