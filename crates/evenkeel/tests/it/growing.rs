@@ -92,3 +92,76 @@ fn a_cluster_grows_drains_replaces_and_restarts_under_load_and_no_request_fails(
     expected.none_refused(&["A", "B", "C", "D", "E", "F"]);
     expected.holds_everywhere(&cluster);
 }
+
+#[test]
+fn with_the_voters_lost_topology_changes_wait_and_reads_and_writes_do_not() {
+    let cluster = Cluster::start(3, &[]);
+    eventually(MOVED_WITHIN, "three nodes vote", || {
+        let seen = topology(&cluster.nodes[0]);
+        seen.contains("can-change 1").then_some(())
+    });
+    cluster.nodes[1].kill();
+    cluster.nodes[2].kill();
+    let mut client = cluster.client(0);
+    for n in 0..200 {
+        assert_eq!(client.run(&format!("SET key:{n} {n}")), "OK");
+        assert_eq!(
+            client.run(&format!("INCR count:{}", n % 7)),
+            (n / 7 + 1).to_string()
+        );
+        assert_eq!(client.run(&format!("GET key:{n}")), n.to_string());
+    }
+    eventually(MOVED_WITHIN, "too few voters answer", || {
+        let status = cluster_command(&cluster.nodes[0], &["status"]);
+        status.contains("NOQUORUM").then_some(())
+    });
+    let refused = client.run("EK.TOPOLOGY DRAIN B");
+    assert!(refused.starts_with("-NOQUORUM"), "{refused}");
+    assert_eq!(client.run("SET after 1"), "OK");
+}
+
+#[test]
+fn a_forgotten_node_is_refused_and_what_only_it_held_can_be_recovered() {
+    let mut cluster = Cluster::start(1, &[]);
+    for name in ["B", "C", "D"] {
+        let node = joining(name, &cluster.nodes[0]);
+        cluster.nodes.push(node);
+    }
+    settled(&cluster.nodes[0], 4);
+    cluster.await_converged();
+    // D writes alone, and is lost before anybody hears of it.
+    assert_eq!(cluster.run(3, "EK.FAULT CUT *"), "OK");
+    let mut client = cluster.client(3);
+    for n in 0..50 {
+        assert_eq!(client.run(&format!("SET alone:{n} {n}")), "OK");
+        assert_eq!(
+            client.run(&format!("INCR alone:count:{}", n % 5)),
+            (n / 5 + 1).to_string()
+        );
+    }
+    assert!(cluster.nodes[3].terminate().success());
+    cluster_command(&cluster.nodes[0], &["forget", "D"]);
+    settled(&cluster.nodes[0], 3);
+
+    cluster.restart(3);
+    let mut client = cluster.client(3);
+    eventually(MOVED_WITHIN, "it hears that it was forgotten", || {
+        client
+            .run("SET lost 1")
+            .starts_with("-FORGOTTEN")
+            .then_some(())
+    });
+    assert!(cluster.nodes[3].terminate().success());
+    cluster.nodes[3].plan = cluster.nodes[3].plan.clone().with(&["--recover"]);
+    cluster.restart(3);
+    settled(&cluster.nodes[0], 4);
+    cluster.await_converged();
+    for mut client in cluster.clients() {
+        for n in 0..50 {
+            assert_eq!(client.run(&format!("GET alone:{n}")), n.to_string());
+        }
+        for n in 0..5 {
+            assert_eq!(client.run(&format!("GET alone:count:{n}")), "10");
+        }
+    }
+}
