@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use evenkeel_core::id::NodeId;
+use evenkeel_core::membership::MemberState;
 
 use super::Admin;
 use crate::node::Node;
@@ -55,6 +56,7 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
             node.wal.appended_bytes.load(Ordering::Relaxed),
         )],
     );
+    topology(node, &mut out);
     for (head, value) in PER_PEER {
         let peers = node.topology().others();
         let values: Vec<(String, u64)> = peers
@@ -68,6 +70,49 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
     node.visibility
         .render(&mut out, |peer| node.topology().name(peer).to_owned());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], out)
+}
+
+/// What this node is in the topology, and whether the topology can change.
+fn topology(node: &Node, out: &mut String) {
+    let topology = std::sync::Arc::clone(&node.topology());
+    let document = &topology.document;
+    gauge(
+        out,
+        (
+            "evenkeel_topology_epoch",
+            "gauge",
+            "The number of the topology that this node knows. Not growing while it does at other nodes: this one reaches none of them.",
+        ),
+        &[(String::new(), document.epoch())],
+    );
+    gauge(
+        out,
+        (
+            "evenkeel_topology_can_change",
+            "gauge",
+            "Whether enough voters answer for a topology change. 0 for long: voters are down or cut off, see evenkeel cluster status; reads and writes are not affected.",
+        ),
+        &[(String::new(), u64::from(node.control.status().quorum))],
+    );
+    let count = |wanted: Option<MemberState>| {
+        let held = node.held().filter(|id| topology.mine(*id) == wanted);
+        held.count() as u64
+    };
+    let states = [
+        ("active", Some(MemberState::Active)),
+        ("joining", Some(MemberState::Joining)),
+        ("leaving", Some(MemberState::Leaving)),
+        ("guest", None),
+    ];
+    gauge(
+        out,
+        (
+            "evenkeel_partitions",
+            "gauge",
+            "Partitions held here, by what this node is to them; guest: it keeps something for their members. Above zero for long in the states joining, leaving or guest: a member that must take over is down, see evenkeel cluster status.",
+        ),
+        &states.map(|(name, state)| (format!("{{state=\"{name}\"}}"), count(state))),
+    );
 }
 
 /// Name, kind and help.
