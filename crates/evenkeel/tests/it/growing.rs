@@ -165,3 +165,39 @@ fn a_forgotten_node_is_refused_and_what_only_it_held_can_be_recovered() {
         }
     }
 }
+
+#[test]
+fn a_topology_file_that_is_damaged_or_lost_is_learnt_anew() {
+    let mut cluster = Cluster::start(3, &[]);
+    let node = joining("D", &cluster.nodes[0]);
+    cluster.nodes.push(node);
+    settled(&cluster.nodes[0], 4);
+    for n in 0..100 {
+        assert_eq!(cluster.run(n % 4, &format!("SET key:{n} {n}")), "OK");
+    }
+    cluster.await_converged();
+    for (place, flipped) in [(1, None), (1, Some(9)), (3, None), (3, Some(40))] {
+        assert!(cluster.nodes[place].terminate().success());
+        let file = cluster.nodes[place].plan.dir.join("topology");
+        match flipped {
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(at) => {
+                let mut bytes = std::fs::read(&file).unwrap();
+                bytes[at] ^= 1;
+                std::fs::write(&file, bytes).unwrap();
+            }
+        }
+        cluster.restart(place);
+        settled(&cluster.nodes[place], 4);
+        eventually(MOVED_WITHIN, "changes can be agreed", || {
+            let seen = topology(&cluster.nodes[place]);
+            seen.contains("can-change 1").then_some(())
+        });
+    }
+    cluster.await_converged();
+    for mut client in cluster.clients() {
+        for n in 0..100 {
+            assert_eq!(client.run(&format!("GET key:{n}")), n.to_string());
+        }
+    }
+}
