@@ -441,17 +441,19 @@ fn planned(plan: &Reply) -> String {
     let safety = |field: &str| {
         let safety = plan.field(field);
         format!(
-            "at least {} replicas in {} zones and {} datacentres",
+            "at least {} replicas in {} zones",
             number(safety, "replicas"),
             number(safety, "zones"),
-            number(safety, "dcs")
         )
     };
     format!(
-        "{}\n{} replicas, {} bytes in all.\nBefore: {}; fullest node {} of an even share.\nAfter:  {}; fullest node {} of an even share.\nMove it with `evenkeel cluster apply`.\n",
+        "{}\n{} replicas, {} in all.\nBefore: {}; fullest node {} of an even share.\nAfter:  {}; fullest node {} of an even share.\nMove it with `evenkeel cluster apply`.\n",
         columns(&rows, ""),
         number(plan, "replicas"),
-        number(plan, "bytes"),
+        match plan.field("bytes").text() {
+            Some(bytes) => format!("{bytes} bytes"),
+            None => "an unknown number of bytes (ask a node that holds data)".to_owned(),
+        },
         safety("before"),
         words(plan.field("before"), "fullest"),
         safety("after"),

@@ -21,6 +21,12 @@ pub(super) fn show(node: &Node) -> Reply {
         .collect();
     let after = plan(document);
     let bytes = bytes_of_each(node);
+    let is_known = bytes.is_some();
+    let bytes = bytes.unwrap_or_else(|| vec![0; after.len()]);
+    let told = |bytes| match is_known {
+        true => integer(bytes),
+        false => Reply::Null,
+    };
     let mut moves: BTreeMap<(Option<NodeId>, NodeId), (u64, u64)> = BTreeMap::new();
     for ((old, new), bytes) in before.iter().zip(&after).zip(bytes) {
         let mut goes = old.iter().filter(|node| !new.contains(node));
@@ -38,29 +44,28 @@ pub(super) fn show(node: &Node) -> Reply {
             (text("from"), from),
             (text("to"), text(document.name(*to))),
             (text("replicas"), integer(*replicas)),
-            (text("bytes"), integer(*bytes)),
+            (text("bytes"), told(*bytes)),
         ])
     });
     Reply::Map(vec![
         (text("moves"), Reply::Array(rows.collect())),
         (text("replicas"), integer(replicas)),
-        (text("bytes"), integer(total)),
+        (text("bytes"), told(total)),
         (text("before"), safety(document, &before)),
         (text("after"), safety(document, &after)),
     ])
 }
 
-/// About how large each partition is: as it is here, and where it is not held here as the others are on average.
-fn bytes_of_each(node: &Node) -> Vec<u64> {
+/// About how large each partition is: as it is here, and where it is not held here as the others are on average. A node
+/// that holds nothing cannot tell.
+fn bytes_of_each(node: &Node) -> Option<Vec<u64>> {
     let known: Vec<Option<u64>> = Topology::partitions()
         .map(|id| node.look(id, Partition::content_bytes))
         .collect();
-    let held = known.iter().flatten().count().max(1) as u64;
-    let average = known.iter().flatten().sum::<u64>() / held;
-    known
-        .into_iter()
-        .map(|bytes| bytes.unwrap_or(average))
-        .collect()
+    let held = known.iter().flatten().count() as u64;
+    let average = known.iter().flatten().sum::<u64>().checked_div(held)?;
+    let each = known.into_iter().map(|bytes| bytes.unwrap_or(average));
+    Some(each.collect())
 }
 
 /// What the least safe partition has, and how far the fullest node is over an even share.
