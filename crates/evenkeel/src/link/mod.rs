@@ -11,6 +11,7 @@ mod incoming;
 mod join;
 mod outbox;
 mod outgoing;
+mod pace;
 
 pub(crate) use hello::Announce;
 pub(crate) use incoming::accept;

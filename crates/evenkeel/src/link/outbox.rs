@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::fault::Fault;
 use super::frame::{self, Kind};
+use super::pace::Pace;
 use super::{LIVE_MAX, OUTBOX_BYTES_MAX};
 
 /// A buffer that has grown over this is not used again.
@@ -25,6 +26,8 @@ pub(crate) struct Outbox {
     answered: Mutex<Option<Instant>>,
     /// The peer takes this node for one that answers, and sends it what is to be decided.
     relied_on: AtomicBool,
+    /// How requests to the peer fare.
+    pub(crate) pace: Pace,
     /// Frames dropped because too many waited.
     pub(crate) overflowed: AtomicU64,
     /// Bytes handed to the link.

@@ -55,6 +55,12 @@ impl Node {
         asked: &Asked,
         timeout: Duration,
     ) -> Result<Bytes, Unanswered> {
+        let outbox = self.outbox(peer).ok_or(Unanswered::NotSent)?;
+        // Requests of unknown length say nothing of the peer's pace.
+        let _under_way = match asked {
+            Asked::Parts(_) => Some(outbox.pace.begin().ok_or(Unanswered::NotSent)?),
+            Asked::Command(_) | Asked::Contexts(_) | Asked::Compare(_) => None,
+        };
         let id = self.next_id();
         let (tell, told) = oneshot::channel();
         self.asked.lock().insert(id, (peer, tell));

@@ -79,6 +79,20 @@ impl Topology {
         self.document.members(partition)
     }
 
+    /// How far a node stands from this one: 0 in the same zone, 1 in the same datacentre, 2 elsewhere.
+    pub(crate) fn distance(&self, node: NodeId) -> u8 {
+        let place = |node| {
+            self.document
+                .node(node)
+                .map(|entry| (&entry.dc, &entry.zone))
+        };
+        match (place(self.me), place(node)) {
+            (Some(here), Some(there)) if here == there => 0,
+            (Some(here), Some(there)) if here.0 == there.0 => 1,
+            _ => 2,
+        }
+    }
+
     /// How many members serve a partition.
     pub(crate) fn replica_count(&self, partition: PartitionId) -> usize {
         let nodes = self.active.get(usize::from(partition.0));

@@ -26,6 +26,10 @@ pub(super) const FORWARD_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const CATCH_UP: evenkeel_core::time::Duration =
     evenkeel_core::time::Duration::from_millis(1_000);
 
+/// A member that takes so many times as long as the fastest one is passed over while there are others.
+const SLOW: u32 = 4;
+/// And at least so long: less is noise.
+const SLOW_MIN: Duration = Duration::from_millis(10);
 /// A node that has been up for less than this waits for its links before it answers in the members' place.
 const LINKED_WITHIN: Duration = Duration::from_millis(2_000);
 /// How often it looks whether there is one.
@@ -148,10 +152,23 @@ impl Caller {
         let node = &self.node;
         let members = node.topology().replicas(partition).into_iter();
         let mut live: Vec<NodeId> = members.filter(|member| node.is_live(*member)).collect();
-        if route == Route::Near
-            && let Some(at) = live.iter().position(|member| *member == node.me)
-        {
-            live[..=at].rotate_right(1);
+        if route == Route::Near {
+            // This node, then near ones before far ones, and whoever answers slowly now behind all others.
+            let topology = node.topology();
+            let pace = |member: NodeId| node.outbox(member).map(|outbox| outbox.pace.expected());
+            let expected: Vec<Duration> = (live.iter())
+                .map(|member| pace(*member).unwrap_or_default())
+                .collect();
+            let best = expected.iter().min().copied().unwrap_or_default();
+            let limit = (best * SLOW).max(SLOW_MIN);
+            let slow: Vec<NodeId> = (live.iter().zip(&expected))
+                .filter(|(_, expected)| **expected > limit)
+                .map(|(member, _)| *member)
+                .collect();
+            live.sort_by_key(|member| {
+                let is_other = *member != node.me;
+                (is_other, slow.contains(member), topology.distance(*member))
+            });
         }
         live
     }
