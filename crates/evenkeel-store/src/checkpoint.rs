@@ -204,6 +204,17 @@ fn write_records(
     Ok(bytes)
 }
 
+/// Bytes of the file of a checkpoint; 0 where there is none.
+///
+/// # Errors
+/// When the disk fails.
+pub fn length<D: Disk>(disk: &D, number: u16) -> Result<u64, DiskError> {
+    match disk.open(&name(number)) {
+        Err(error) if error.is_missing() => Ok(0),
+        file => file?.length(),
+    }
+}
+
 /// Reads a checkpoint, record by record; `None` when there is none of that number.
 ///
 /// # Errors

@@ -367,6 +367,15 @@ impl<D: Disk, T> Log<D, T> {
         self.undo_if_full(written, |log| log.active.file.truncate(log.active.length))
     }
 
+    /// Begins the next segment if the active one holds a record, so that it can leave the log as a whole.
+    pub fn begin_segment(&mut self) -> Result<(), LogError> {
+        self.check_open()?;
+        if self.next > self.active.segment.first {
+            self.roll()?;
+        }
+        Ok(())
+    }
+
     /// Closes the active segment and begins the next one.
     fn roll(&mut self) -> Result<(), LogError> {
         let segments = self.sync.full.len();

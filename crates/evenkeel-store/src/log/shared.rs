@@ -200,6 +200,15 @@ impl<D: Disk, T: Send + 'static, O: Observer<T>> SharedLog<D, T, O> {
         appended
     }
 
+    /// Begins the next segment; see [`Log::begin_segment`].
+    pub fn begin_segment(&self) -> Result<(), LogError> {
+        let mut state = self.shared.lock();
+        let begun = state.log.begin_segment();
+        self.shared.wake_if_due(&mut state);
+        self.shared.tell_failure(state);
+        begun
+    }
+
     /// Asks for a sync as soon as possible, whatever the policy.
     pub fn request_sync(&self) {
         let mut state = self.shared.lock();

@@ -23,7 +23,7 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Response {
             lag(node, peer)
         ));
     }
-    match node.wal.refusal() {
+    match node.wal.refusal_to_grow() {
         None => (StatusCode::OK, format!("ready\n{text}")).into_response(),
         Some(refusal) => (
             StatusCode::SERVICE_UNAVAILABLE,

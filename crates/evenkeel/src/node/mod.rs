@@ -20,6 +20,7 @@ mod part;
 mod recovery;
 mod repairs;
 mod replicas;
+mod reserve;
 mod scrub;
 mod settling;
 mod ticker;

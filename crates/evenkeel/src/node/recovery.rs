@@ -20,6 +20,7 @@ use super::control::{Begin, Control};
 use super::identity;
 use super::membership::fresh;
 use super::replicas::Replicas;
+use super::reserve::Reserve;
 use super::wal::{Note, Wal};
 use super::{ConflictLog, Held, Node, Topology, Writers, founding};
 use crate::client::Front;
@@ -139,7 +140,8 @@ pub(crate) fn open(
         "recovered"
     );
     let wal = Wal::start(log, config.sync, durable)
-        .map_err(|error| StartError::io("cannot start the sync thread", error))?;
+        .map_err(|error| StartError::io("cannot start the sync thread", error))?
+        .keeping_back(Reserve::of(&config.dir));
     let writers = Writers::default();
     writers.add(incarnation, topology.me);
     wal.note_kept(recovery.bytes);

@@ -14,6 +14,8 @@ use evenkeel_store::log::{Durable, Failure, LogError, Observer, Sequence, Shared
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
+use super::reserve::Reserve;
+
 /// A turn longer than this is appended in parts: many connections may write their largest values in one turn.
 const TURN_BYTES_MAX: usize = 64 << 20;
 
@@ -101,6 +103,8 @@ pub(crate) enum Refusal {
     Failed,
     /// The disk is full.
     Full,
+    /// The disk was full, and what was kept back is being used: only what makes no data grow is taken.
+    Low,
     /// This node does not belong to its cluster any more: nobody would hear of what it takes.
     Forgotten,
 }
@@ -111,6 +115,9 @@ impl Refusal {
         match self {
             Self::Failed => {
                 "IOERR the commit log of this node failed ; a write under way may or may not be kept, write through another node and restart this one"
+            }
+            Self::Low => {
+                "DISKFULL no space is left on the disk of this node ; commands that remove data are still taken, remove some, free space or write through another node"
             }
             Self::Full => {
                 "DISKFULL no space is left for the commit log of this node ; a write under way is kept once there is, free space or write through another node"
@@ -133,6 +140,7 @@ pub(crate) struct Wal<D: Disk = FileDisk> {
     failed: Arc<AtomicBool>,
     full: AtomicBool,
     forgotten: AtomicBool,
+    pub(super) reserve: Reserve,
     durable: watch::Sender<u64>,
     /// The Unix time when it was last told.
     durable_secs: AtomicU64,
@@ -164,6 +172,7 @@ impl<D: Disk> Wal<D> {
             failed,
             full: AtomicBool::new(false),
             forgotten: AtomicBool::new(false),
+            reserve: Reserve::default(),
             durable: watch::Sender::new(0),
             durable_secs: AtomicU64::new(now_secs()),
             newest: AtomicU64::new(0),
@@ -171,6 +180,18 @@ impl<D: Disk> Wal<D> {
             kept_bytes: AtomicU64::new(0),
             appends: AtomicU64::new(0),
         })
+    }
+
+    /// With space kept back for when the disk is full.
+    pub(crate) fn keeping_back(mut self, reserve: Reserve) -> Self {
+        self.reserve = reserve;
+        self
+    }
+
+    /// Whether writes must be refused that make data grow.
+    pub(crate) fn refusal_to_grow(&self) -> Option<Refusal> {
+        let low = self.reserve.is_spent().then_some(Refusal::Low);
+        self.refusal().or(low)
     }
 
     /// Whether writes must be refused.
@@ -233,11 +254,15 @@ impl<D: Disk> Wal<D> {
             SyncPolicy::Always => (sends, Sends::new()),
             SyncPolicy::EverySecond | SyncPolicy::Never => (Sends::new(), sends),
         };
-        let note = Note {
+        let note = || Note {
             dots: Arc::clone(&dots),
             sends: held.clone(),
         };
-        match self.append(&records, note) {
+        let appended = match self.append(&records, note()) {
+            Err(LogError::DiskFull) if self.reserve.spend() => self.append(&records, note()),
+            other => other,
+        };
+        match appended {
             Ok(ticket) => {
                 self.full.store(false, Ordering::Release);
                 self.newest.store(ticket.generation.0, Ordering::Release);
@@ -365,6 +390,18 @@ impl<D: Disk> Wal<D> {
     /// The disk that the log is on.
     pub(crate) fn disk(&self) -> &D {
         self.log.disk()
+    }
+
+    /// Begins a new segment, so that the records so far can leave the log with the next checkpoints, and syncs it.
+    pub(crate) fn begin_segment(&self) -> Result<(), LogError> {
+        self.log.begin_segment()?;
+        self.log.request_sync();
+        Ok(())
+    }
+
+    /// Whether everything up to a record is durable.
+    pub(crate) fn has_synced(&self, covered: Sequence) -> bool {
+        self.log.durable() >= covered
     }
 
     /// Removes the segments that hold nothing behind `covered`; gives how many. The last one stays, and what is not

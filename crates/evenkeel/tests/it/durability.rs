@@ -125,6 +125,62 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers_without_a_restart() {
     assert_eq!(node.client().run("GET key"), "2");
 }
 
+/// Writes new keys until the node refuses; gives how many it took.
+fn fill(client: &mut crate::client::Client, round: u32) -> u32 {
+    let value = vec![b'x'; 16 << 10];
+    for n in 0..20_000 {
+        let key = format!("key:{round}:{n}");
+        let reply = crate::client::show(&client.raw(&[&b"SET"[..], key.as_bytes(), &value]));
+        if reply != "OK" {
+            assert!(reply.starts_with("-DISKFULL"), "{reply}");
+            return n;
+        }
+    }
+    panic!("the disk does not get full");
+}
+
+#[test]
+fn a_disk_filled_with_keys_is_emptied_by_deleting_them() {
+    let Some(disk) = SmallDisk::mount(64) else {
+        let why = "no tmpfs can be mounted here";
+        crate::support::skip("a_disk_filled_with_keys", why);
+        return;
+    };
+    let plan = Plan::new("A", disk.0.path());
+    let node = plan.start();
+    let mut client = node.client();
+    assert_eq!(client.run("SET stays 1"), "OK");
+    for round in 0..2 {
+        let taken = fill(&mut client, round);
+        assert!(taken > 1_000, "{taken} keys were taken");
+        assert_eq!(node.http("/readyz").0, 503);
+        assert_eq!(client.run(&format!("STRLEN key:{round}:0")), "16384");
+        for n in 0..taken {
+            assert_eq!(client.run(&format!("DEL key:{round}:{n}")), "1");
+        }
+        let since = Instant::now();
+        eventually(Duration::from_secs(30), "writes are taken again", || {
+            (client.run("SET again 1") == "OK").then_some(())
+        });
+        crate::support::say(&format!(
+            "{taken} keys filled the disk; writable {:?} after they were deleted",
+            since.elapsed()
+        ));
+    }
+    node.kill();
+    let node = plan.start();
+    let mut client = node.client();
+    assert_eq!(client.run("GET stays"), "1");
+    assert_eq!(client.run("GET again"), "1");
+    assert_eq!(client.run("DBSIZE"), "2");
+    assert!(node.terminate().success());
+    let verified = std::process::Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .arg("verify")
+        .arg(&plan.dir)
+        .status();
+    assert!(verified.unwrap().success());
+}
+
 #[test]
 fn a_node_whose_log_fails_refuses_writes_serves_reads_and_catches_up_after_a_restart() {
     let dir = TempDir::new().unwrap();

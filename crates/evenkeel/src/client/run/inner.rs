@@ -122,10 +122,19 @@ pub(crate) async fn run_parts_here(node: &Arc<Node>, parts: &[Part]) -> Vec<Done
 }
 
 fn writes(part: &Part) -> bool {
+    has(part, Flag::Write)
+}
+
+/// Whether a part makes data grow.
+fn grows(part: &Part) -> bool {
+    has(part, Flag::Denyoom)
+}
+
+fn has(part: &Part, flag: Flag) -> bool {
     let mut commands = part.commands.iter();
     commands.any(|command| {
         let spec = command.first().and_then(|name| lookup(name));
-        spec.is_some_and(|spec| spec.is(Flag::Write))
+        spec.is_some_and(|spec| spec.is(flag))
     })
 }
 
@@ -133,7 +142,12 @@ fn refusal(node: &Node, part: &Part, writes: bool) -> Option<Reply> {
     if !node.takes(part.partition) {
         return Some(not_held());
     }
-    let refusal = node.wal.refusal().filter(|_| writes)?;
+    let refusal = if grows(part) {
+        node.wal.refusal_to_grow()
+    } else {
+        node.wal.refusal()
+    };
+    let refusal = refusal.filter(|_| writes)?;
     Some(Reply::error(refusal.text()))
 }
 

@@ -92,7 +92,13 @@ fn admit(session: &mut Session, args: Args<'_>) -> Result<Running, Reply> {
     if let Some(refusal) = pubsub::refuse(session, spec, args) {
         return Err(refusal);
     }
-    match session.node.wal.refusal() {
+    let wal = &session.node.wal;
+    let refusal = if spec.is(Flag::Denyoom) {
+        wal.refusal_to_grow()
+    } else {
+        wal.refusal()
+    };
+    match refusal {
         Some(refusal) if spec.is(Flag::Write) => Err(Reply::error(refusal.text())),
         _ => Ok(running),
     }
