@@ -104,8 +104,10 @@ pub enum ConfigError {
         address: String,
     },
     /// The file with the token of the HTTP API is of no use.
-    #[error("--http-token-file {file}: {why}; make one with: openssl rand -hex 32 > {file}")]
+    #[error("{flag} {file}: {why}; make one with: openssl rand -hex 32 > {file}")]
     Token {
+        /// The flag.
+        flag: &'static str,
         /// The file.
         file: String,
         /// What is wrong.
@@ -218,6 +220,8 @@ pub struct Config {
     pub sync: SyncPolicy,
     /// The file with the token that lets others than this machine use the HTTP API; without it nobody else may.
     pub http_token_file: Option<PathBuf>,
+    /// The file with the secret that all nodes of the cluster share: nobody else can link to them or join.
+    pub cluster_secret_file: Option<PathBuf>,
     /// Checkpoints are made when the log has grown by this many bytes, or by as many as the last ones took, if that
     /// is more. Higher: fewer bytes written, a longer log, a slower start.
     pub checkpoint_log_bytes: u64,
@@ -256,6 +260,7 @@ impl Default for Config {
             fault_injection: false,
             sync: SyncPolicy::EverySecond,
             http_token_file: None,
+            cluster_secret_file: None,
             checkpoint_log_bytes: 256 << 20,
             scrub_hours: 24,
             accept_loss: false,
@@ -279,8 +284,9 @@ impl Token {
     ///
     /// # Errors
     /// When the file cannot be read, or its content is too short or no printable word.
-    pub fn read(file: &std::path::Path) -> Result<Self, ConfigError> {
+    pub fn read(flag: &'static str, file: &std::path::Path) -> Result<Self, ConfigError> {
         let failed = |why: String| ConfigError::Token {
+            flag,
             file: file.display().to_string(),
             why,
         };
@@ -293,6 +299,17 @@ impl Token {
             )));
         }
         Ok(Self(word.to_owned()))
+    }
+
+    /// The secret itself.
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// A secret, whatever its length.
+    #[cfg(test)]
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// Whether this is it. Takes as long for a wrong one as for the right one.
@@ -412,6 +429,7 @@ impl Config {
             });
         }
         errors.extend(self.http_token().err());
+        errors.extend(self.cluster_secret().err());
         errors.extend(self.check_place());
         if errors.is_empty() {
             Ok(())
@@ -464,7 +482,19 @@ impl Config {
     /// # Errors
     /// When its file is of no use.
     pub fn http_token(&self) -> Result<Option<Token>, ConfigError> {
-        self.http_token_file.as_deref().map(Token::read).transpose()
+        let file = self.http_token_file.as_deref();
+        file.map(|file| Token::read("--http-token-file", file))
+            .transpose()
+    }
+
+    /// The secret of the cluster, if there is one.
+    ///
+    /// # Errors
+    /// When its file is of no use.
+    pub fn cluster_secret(&self) -> Result<Option<Token>, ConfigError> {
+        let file = self.cluster_secret_file.as_deref();
+        file.map(|file| Token::read("--cluster-secret-file", file))
+            .transpose()
     }
 
     /// How many threads execute commands.

@@ -44,6 +44,9 @@ pub(super) struct Args {
     /// File with the token that lets others than this machine use the dashboard [default: nobody else may]
     #[arg(long, value_name = "FILE")]
     http_token_file: Option<PathBuf>,
+    /// File with the secret that all nodes of the cluster share: nobody else can link to them or join [default: anybody can]
+    #[arg(long, value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
     /// All nodes and their peer addresses, the same list everywhere [default: this node alone]
     #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',')]
     members: Vec<Member>,
@@ -146,6 +149,7 @@ impl Args {
         config.cluster_listen = self.cluster_listen.or(config.cluster_listen);
         config.peer_listen = self.peer_listen.unwrap_or(config.peer_listen);
         config.http_listen = self.http_listen.unwrap_or(config.http_listen);
+        config.cluster_secret_file = self.cluster_secret_file.or(config.cluster_secret_file);
         config.http_token_file = self.http_token_file.or(config.http_token_file);
         config.announce_host = self.announce_host.or(config.announce_host);
         config.sync = self.sync.unwrap_or(config.sync);

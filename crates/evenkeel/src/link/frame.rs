@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Join = 12,
     /// It is: its number and the topology.
     Admitted = 13,
+    /// Prove that you know the cluster's secret: a number to prove it with.
+    Challenge = 14,
+    /// The proof.
+    Proof = 15,
 }
 
 impl Kind {
@@ -53,6 +57,8 @@ impl Kind {
             11 => Self::Control,
             12 => Self::Join,
             13 => Self::Admitted,
+            14 => Self::Challenge,
+            15 => Self::Proof,
             _ => return None,
         })
     }

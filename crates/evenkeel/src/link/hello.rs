@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::HELLO_BYTES_MAX;
 use super::frame::{self, Kind};
+use super::secret::{self, Claim};
 use crate::node::Node;
 
 /// The version of the link protocol; nodes with another one are refused.
@@ -44,6 +45,12 @@ pub(super) struct Hello {
     /// The actor of this start.
     pub(super) incarnation: u64,
     pub(super) announce: Announce,
+    /// What the other side is to prove that it knows the secret with.
+    #[serde(default)]
+    pub(super) nonce: u64,
+    /// The proof for the other side's number, in an answer.
+    #[serde(default)]
+    pub(super) proof: Vec<u8>,
 }
 
 impl Hello {
@@ -55,7 +62,28 @@ impl Hello {
             id: node.me.0,
             incarnation: node.incarnation.0,
             announce: node.announce.clone(),
+            nonce: crate::entropy::random(),
+            proof: Vec::new(),
         }
+    }
+
+    /// The answer to an introduction, with the proof that it asks for.
+    pub(super) fn answering(node: &Node, other: &Self) -> Self {
+        let proof = node.secret.as_ref().map(|secret| {
+            let name = &node.config.node;
+            secret::prove(secret, Claim::Answers, name, other.nonce)
+        });
+        Self {
+            proof: proof.unwrap_or_default(),
+            ..Self::of(node)
+        }
+    }
+
+    /// Whether who answers knows the secret of this node's cluster, if there is one.
+    pub(super) fn is_proven(&self, node: &Node, nonce: u64) -> bool {
+        node.secret.as_ref().is_none_or(|secret| {
+            secret::is_proof(secret, Claim::Answers, &self.node, nonce, &self.proof)
+        })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
-use super::join::let_in;
+use super::join::{let_in, name_in};
+use super::secret::{Claim, is_proof};
 use super::{CAN_ANSWER, HEARTBEAT, HELLO_TIMEOUT, INCOMING_SILENCE_MAX, READ_BYTES, RELIES};
 use crate::client;
 use crate::node::Node;
@@ -41,6 +42,12 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(READ_BYTES);
     let (kind, body) = timeout(HELLO_TIMEOUT, read_introduction(&mut stream, &mut input)).await??;
+    if let Err(reason) = demand_proof(node, &mut stream, &mut input, (kind, &body)).await? {
+        tracing::warn!(reason, "refused a peer's link");
+        let mut out = Vec::new();
+        frame::put(&mut out, Kind::Refused, reason.as_bytes());
+        return stream.write_all(&out).await;
+    }
     if kind == Kind::Join {
         let mut out = Vec::new();
         match let_in(node, &body).await {
@@ -68,13 +75,41 @@ async fn serve(node: &Arc<Node>, mut stream: TcpStream) -> io::Result<()> {
         // What a cut link carries does not arrive: an introduction neither.
         return Ok(());
     }
-    frame::put(&mut out, Kind::Welcome, &Hello::of(node).encode());
+    let answer = Hello::answering(node, &hello);
+    frame::put(&mut out, Kind::Welcome, &answer.encode());
     stream.write_all(&out).await?;
     node.announced(peer, hello.announce);
     if let Some(outbox) = node.outbox(peer) {
         outbox.call();
     }
     receive(node, peer, stream, input).await
+}
+
+/// Has the other side prove that it knows the cluster's secret, if there is one; the reason when it does not.
+async fn demand_proof(
+    node: &Node,
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    (kind, body): (Kind, &[u8]),
+) -> io::Result<Result<(), String>> {
+    let Some(secret) = &node.secret else {
+        return Ok(Ok(()));
+    };
+    let claim = match kind {
+        Kind::Join => Claim::Joins,
+        _ => Claim::Dials,
+    };
+    let nonce = crate::entropy::random();
+    let mut out = Vec::new();
+    frame::put(&mut out, Kind::Challenge, &nonce.to_le_bytes());
+    stream.write_all(&out).await?;
+    let (kind, proof) = timeout(HELLO_TIMEOUT, read_introduction(stream, input)).await??;
+    let name = name_in(body);
+    let right = kind == Kind::Proof
+        && name.is_some_and(|name| is_proof(secret, claim, &name, nonce, &proof));
+    Ok(right.then_some(()).ok_or_else(|| {
+        "NOPERM the other side does not know this cluster's secret; give it the same --cluster-secret-file".to_owned()
+    }))
 }
 
 async fn receive(
@@ -117,7 +152,9 @@ async fn receive(
                 | Kind::Refused
                 | Kind::Pong
                 | Kind::Join
-                | Kind::Admitted => {
+                | Kind::Admitted
+                | Kind::Challenge
+                | Kind::Proof => {
                     return Err(io::Error::new(
                         io::ErrorKind::InvalidData,
                         "a frame out of place",

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Kind};
 use super::hello::VERSION;
-use crate::config::{Config, resolve};
+use super::secret::{Claim, answer};
+use crate::config::{Config, Token, resolve};
 use crate::node::{CHANGE_TIMEOUT, Node};
 
 /// How long a cluster that does not answer is asked again.
@@ -76,11 +77,13 @@ pub(crate) fn enter(
         cluster,
     };
     let body = serde_json::to_vec(&entry).unwrap_or_default();
+    // Its file was read when the configuration was checked.
+    let secret = config.cluster_secret().ok().flatten();
     let until = Instant::now() + ASK_FOR;
     loop {
         let mut last = String::new();
         for address in &config.join {
-            match ask(address, &body) {
+            match ask(address, &body, (secret.as_ref(), &spec.name)) {
                 Ok((Kind::Admitted, mut body)) => match admitted(&mut body) {
                     Some(admitted) => return Ok(admitted),
                     None => last = format!("{address} answers in an unknown form"),
@@ -103,7 +106,11 @@ pub(crate) fn enter(
     }
 }
 
-fn ask(address: &str, body: &[u8]) -> io::Result<(Kind, Bytes)> {
+fn ask(
+    address: &str,
+    body: &[u8],
+    (secret, name): (Option<&Token>, &str),
+) -> io::Result<(Kind, Bytes)> {
     let resolved = resolve(address).ok_or_else(|| io::Error::other("cannot be resolved"))?;
     let mut stream = TcpStream::connect_timeout(&resolved, CONNECT_TIMEOUT)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
@@ -113,8 +120,13 @@ fn ask(address: &str, body: &[u8]) -> io::Result<(Kind, Bytes)> {
     let mut input = BytesMut::new();
     let mut chunk = [0; 16 << 10];
     loop {
-        if let Some(frame) = frame::take(&mut input).map_err(io::Error::other)? {
-            return Ok(frame);
+        match frame::take(&mut input).map_err(io::Error::other)? {
+            Some((Kind::Challenge, challenge)) => {
+                stream.write_all(&answer(secret, Claim::Joins, name, &challenge)?)?;
+                continue;
+            }
+            Some(frame) => return Ok(frame),
+            None => {}
         }
         let read = stream.read(&mut chunk)?;
         if read == 0 {
@@ -127,6 +139,17 @@ fn ask(address: &str, body: &[u8]) -> io::Result<(Kind, Bytes)> {
 fn admitted(body: &mut Bytes) -> Option<(Document, NodeId)> {
     let me = NodeId(body.try_get_u32_le().ok()?);
     Some((Document::decode(body).ok()?, me))
+}
+
+/// The name in an introduction or in a request to join.
+pub(super) fn name_in(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(alias = "node")]
+        name: String,
+    }
+    let named: Named = serde_json::from_slice(body).ok()?;
+    Some(named.name)
 }
 
 /// A node asks to be let in: has that agreed, and tells it the topology.

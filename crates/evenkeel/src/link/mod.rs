@@ -12,6 +12,7 @@ mod join;
 mod outbox;
 mod outgoing;
 mod pace;
+mod secret;
 
 pub(crate) use hello::Announce;
 pub(crate) use incoming::accept;

@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::frame::{self, Kind};
 use super::hello::{FORGOTTEN, Hello, read_introduction};
 use super::outbox::Outbox;
+use super::secret::{Claim, answer};
 use super::{
     CAN_ANSWER, DIAL_TIMEOUT, HEARTBEAT, HELLO_TIMEOUT, PACE, REDIAL, RELIES, SILENCE_MAX,
 };
@@ -114,10 +115,16 @@ async fn greet_again(
 
 async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Result<ActorId> {
     let mut out = Vec::new();
-    frame::put(&mut out, Kind::Hello, &Hello::of(node).encode());
+    let hello = Hello::of(node);
+    frame::put(&mut out, Kind::Hello, &hello.encode());
     stream.write_all(&out).await?;
     let mut input = BytesMut::new();
-    let (kind, body) = read_introduction(stream, &mut input).await?;
+    let (mut kind, mut body) = read_introduction(stream, &mut input).await?;
+    if kind == Kind::Challenge {
+        let proof = answer(node.secret.as_ref(), Claim::Dials, &node.config.node, &body)?;
+        stream.write_all(&proof).await?;
+        (kind, body) = read_introduction(stream, &mut input).await?;
+    }
     if kind == Kind::Refused {
         let reason = String::from_utf8_lossy(&body);
         if reason.starts_with(FORGOTTEN) {
@@ -126,6 +133,12 @@ async fn introduce(node: &Node, peer: NodeId, stream: &mut TcpStream) -> io::Res
         return Err(io::Error::other(format!("refused: {reason}")));
     }
     let welcome = Hello::read(&body, node).map_err(io::Error::other)?;
+    if !welcome.is_proven(node, hello.nonce) {
+        return Err(io::Error::other(format!(
+            "node {} does not know this cluster's secret; give it the same --cluster-secret-file",
+            welcome.node
+        )));
+    }
     if welcome.id() != peer {
         return Err(io::Error::other(format!(
             "node {} answers at the address of another",

@@ -66,7 +66,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use crate::client::Front;
-use crate::config::Config;
+use crate::config::{Config, Token};
 use crate::link::fault::Faults;
 use crate::link::frame::Kind;
 use crate::link::{Announce, Outbox};
@@ -80,6 +80,8 @@ pub(crate) struct Node {
     pub(crate) me: NodeId,
     /// The cluster's id: nodes of others are refused.
     pub(crate) cluster: u64,
+    /// What all nodes of the cluster know, if there is such a secret.
+    pub(crate) secret: Option<Token>,
     /// Where the others are to dial this node, if it knows better than the topology.
     dialled_at: Option<String>,
     topology: ArcSwap<Topology>,

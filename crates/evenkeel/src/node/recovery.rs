@@ -153,6 +153,8 @@ pub(crate) fn open(
         me: topology.me,
         cluster: topology.document.cluster(),
         dialled_at: dialled_at(&config, &announce),
+        // Its file was read when the configuration was checked.
+        secret: config.cluster_secret().ok().flatten(),
         control,
         reported: Mutex::default(),
         repairs: Default::default(),

@@ -64,6 +64,8 @@ mod same_as_redis;
 #[cfg(test)]
 mod scrubbing;
 #[cfg(test)]
+mod secret;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod slots;
