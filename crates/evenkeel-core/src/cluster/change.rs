@@ -419,6 +419,7 @@ impl Document {
 
     fn admit(&mut self, spec: &NodeSpec) -> Result<(), Refused> {
         spec.check()?;
+        let wanted = self.replicas_wanted();
         if let Some(node) = self.by_name(&spec.name) {
             let entry = self.present_entry(node)?;
             if entry.peer != spec.peer {
@@ -430,6 +431,7 @@ impl Document {
             entry.zone.clone_from(&spec.zone);
             entry.dc.clone_from(&spec.dc);
             entry.weight = spec.weight;
+            self.drop_outgrown_target(wanted);
             return Ok(());
         }
         if self.nodes.len() >= CLUSTER_NODES_MAX {
@@ -439,7 +441,15 @@ impl Document {
         let node = NodeId(self.next_node);
         self.next_node += 1;
         self.nodes.insert(node, NodeEntry::of(spec));
+        self.drop_outgrown_target(wanted);
         Ok(())
+    }
+
+    /// A target with fewer replicas than are wanted by now cannot be reached: nobody could leave any more.
+    fn drop_outgrown_target(&mut self, wanted_before: usize) {
+        if self.replicas_wanted() != wanted_before {
+            self.target = None;
+        }
     }
 
     fn adopt(&mut self, target: &[Vec<NodeId>]) -> Result<(), Refused> {

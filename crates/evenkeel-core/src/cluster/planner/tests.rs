@@ -252,3 +252,77 @@ proptest! {
         }
     }
 }
+
+/// One round of a leader that moves data, and of nodes that report.
+fn go_on(document: &mut Document) {
+    if document.target().is_none() {
+        let target = plan(document);
+        document.apply(&Change::Adopt { target }).unwrap();
+    }
+    for change in next_steps(document) {
+        // What the document refuses is not proposed.
+        let _ = document.apply(&change);
+    }
+    report(document);
+}
+
+/// The document after each round, for as many as it may take.
+fn reach(document: &mut Document) {
+    for _ in 0..200 {
+        go_on(document);
+        if document.is_settled() && plan(document) == document.table() {
+            return;
+        }
+    }
+    panic!("data never comes to lie as planned");
+}
+
+#[test]
+fn a_node_that_comes_while_data_moves_does_not_hold_the_move_up() {
+    let mut document = document(&[spec(0, 0, 0, 100), spec(1, 0, 0, 100), spec(2, 0, 0, 100)]);
+    document.apply(&Change::Drain { node: NodeId(2) }).unwrap();
+    let target = plan(&document);
+    document.apply(&Change::Adopt { target }).unwrap();
+    // Two nodes are to hold everything. Now there are three again, and three replicas wanted.
+    document.apply(&Change::Admit(spec(3, 0, 0, 100))).unwrap();
+    reach(&mut document);
+    assert!(document.holds_nothing(NodeId(2)));
+    check(&document, &document.table());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn whatever_comes_while_data_moves_it_is_never_less_safe_and_comes_to_lie_as_planned(
+        nodes in 1usize..6,
+        steps in prop::collection::vec((0usize..6, any::<prop::sample::Index>(), 0usize..3), 1..14),
+    ) {
+        let specs: Vec<NodeSpec> = (0..nodes).map(|n| spec(n, 0, n % 3, 100)).collect();
+        let mut document = document(&specs);
+        for ((kind, which, rounds), n) in steps.into_iter().zip(100..) {
+            let present: Vec<NodeId> = document.present().map(|(node, _)| node).collect();
+            let node = *which.get(&present);
+            let change = match kind {
+                0 | 1 => Change::Admit(spec(n, 0, n % 3, 100)),
+                2 => Change::Drain { node },
+                3 => Change::Cancel { node },
+                4 => Change::Forget { node, accept_loss: false },
+                _ => Change::Replicas { count: u8::try_from(1 + n % 4).unwrap() },
+            };
+            let _ = document.apply(&change);
+            for _ in 0..rounds {
+                let counts = |document: &Document| -> Vec<usize> {
+                    Document::partitions().map(|p| document.active_members(p).count()).collect()
+                };
+                let (before, wanted) = (counts(&document), document.replicas_wanted());
+                go_on(&mut document);
+                for (before, after) in before.iter().zip(counts(&document)) {
+                    prop_assert!(after >= *before.min(&wanted), "{before} became {after} of {wanted}");
+                }
+            }
+        }
+        reach(&mut document);
+        check(&document, &document.table());
+    }
+}
