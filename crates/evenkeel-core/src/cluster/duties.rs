@@ -1,4 +1,4 @@
-//! What the leader does by itself: it keeps the voters where they are useful.
+//! What the leader does by itself: it keeps the voters where they are useful, and moves data to where it is to lie.
 //!
 //! One thing at a time, and only what would change something: a proposal that the document would refuse is not made.
 
@@ -43,13 +43,13 @@ impl Cluster {
         if busy || !self.leads() || !self.quorum_answers(now) {
             return;
         }
-        let change = self.seats_due(now).or_else(|| self.move_due());
-        let Some(change) = change else {
-            return;
-        };
-        let mut next = (*self.document).clone();
-        if next.apply(&change).is_ok() && next != *self.document {
+        if let Some(change) = self.seats_due(now) {
             self.submit(None, change, now + PATIENCE);
+        } else if self.settled != Some(self.document.epoch()) {
+            match self.move_due() {
+                Some(change) => self.submit(None, change, now + PATIENCE),
+                None => self.settled = Some(self.document.epoch()),
+            }
         }
     }
 
@@ -57,13 +57,21 @@ impl Cluster {
     fn move_due(&self) -> Option<Change> {
         let document = &self.document;
         if document.target().is_some() {
-            return super::planner::next_steps(document).into_iter().next();
+            let mut steps = super::planner::next_steps(document).into_iter();
+            return steps.find(|step| self.changes(step));
         }
         if !document.settings().auto_rebalance && !document.must_move() {
             return None;
         }
         let target = super::planner::plan(document);
-        (target != document.table()).then_some(Change::Adopt { target })
+        let adopt = Change::Adopt { target };
+        self.changes(&adopt).then_some(adopt)
+    }
+
+    /// Whether the document would take a change and be another one.
+    fn changes(&self, change: &Change) -> bool {
+        let mut next = (*self.document).clone();
+        next.apply(change).is_ok() && next != *self.document
     }
 
     /// Another list of voters, if there is a better one or the log is to begin anew.

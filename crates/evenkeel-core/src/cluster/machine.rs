@@ -174,6 +174,8 @@ pub struct Cluster {
     pub(super) applied: u64,
     serial: u64,
     number: u64,
+    /// The epoch in which nothing is to be moved for now: planning costs too much to be done in every tick.
+    pub(super) settled: Option<u64>,
     /// From whom the newer document was asked, and when.
     fetch: Option<(NodeId, Instant)>,
     /// When this node was handed its first input.
@@ -221,6 +223,7 @@ impl Cluster {
             outcomes: VecDeque::new(),
             serial: boot << 32,
             number: 0,
+            settled: None,
             fetch: None,
             started: None,
             next_tick: Instant::default(),
