@@ -12,9 +12,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use evenkeel_core::cluster::{
-    Change, Cluster, Document, Effect, Failed, Input, NodeSpec, NodeState,
+    Change, Cluster, Document, Effect, Failed, Input, MemberRef, NodeSpec, NodeState,
 };
 use evenkeel_core::id::{NodeId, Ticket};
+use evenkeel_core::membership::MemberState;
 use evenkeel_core::time::{Duration, Instant};
 
 /// A generator of numbers that are the same on every machine (splitmix64).
@@ -397,6 +398,7 @@ impl World {
             }
             5 => self.wipe(place),
             6 => self.retire(place),
+            7 | 8 => self.report(place),
             _ => self.propose_something(place),
         }
     }
@@ -451,6 +453,30 @@ impl World {
         if let Some(other) = other {
             self.propose(other, Change::Forget { node, accept_loss }, 100 * S);
         }
+    }
+
+    /// A node has fetched what it was to fetch, or handed over what it had.
+    fn report(&mut self, place: usize) {
+        let Some(document) = self.document(place) else {
+            return;
+        };
+        let node = number(place);
+        let of = |state| -> Vec<MemberRef> {
+            let held = document
+                .held_by(node)
+                .filter(|(_, member)| member.state == state);
+            held.map(|(partition, member)| MemberRef {
+                partition,
+                since: member.since,
+            })
+            .collect()
+        };
+        let (partitions, leaving) = (of(MemberState::Joining), of(MemberState::Leaving));
+        let joined = Change::Joined { node, partitions };
+        let partitions = leaving;
+        let drained = Change::Drained { node, partitions };
+        self.propose(place, joined, 20 * S);
+        self.propose(place, drained, 20 * S);
     }
 
     fn propose_something(&mut self, place: usize) {
