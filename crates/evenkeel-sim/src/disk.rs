@@ -413,6 +413,12 @@ impl Disk {
             Believes::Nothing | Believes::Holes => Vec::new(),
         };
         let (mut records, after) = self.recover_log(covered, believes)?;
+        // What is behind that is not there any more; its sequences are given again.
+        let last = match after {
+            After::GoOn => self.last(),
+            After::Settle { upto, .. } => upto,
+        };
+        drop(self.content.records.split_off(&last.next().0));
         let contained = covered.filter(|covered| covered.replay == Replay::Behind);
         records.retain(|(sequence, _)| contained.is_none_or(|covered| *sequence > covered.upto));
         let log = records.into_iter().map(|(sequence, is_behind_loss)| Found {
