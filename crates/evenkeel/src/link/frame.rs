@@ -39,10 +39,12 @@ pub(crate) enum Kind {
     Challenge = 14,
     /// The proof.
     Proof = 15,
+    /// Another frame, compressed.
+    Compressed = 16,
 }
 
 impl Kind {
-    const fn from_code(code: u8) -> Option<Self> {
+    pub(super) const fn from_code(code: u8) -> Option<Self> {
         Some(match code {
             1 => Self::Hello,
             2 => Self::Welcome,
@@ -59,6 +61,7 @@ impl Kind {
             13 => Self::Admitted,
             14 => Self::Challenge,
             15 => Self::Proof,
+            16 => Self::Compressed,
             _ => return None,
         })
     }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use super::compressed::decompress;
 use super::frame::{self, Kind};
 use super::hello::{Hello, read_introduction};
 use super::join::{let_in, name_in};
@@ -112,6 +113,10 @@ async fn demand_proof(
     }))
 }
 
+fn out_of_place() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a frame out of place")
+}
+
 async fn receive(
     node: &Arc<Node>,
     peer: NodeId,
@@ -142,6 +147,10 @@ async fn receive(
                     frame::put(&mut pong, Kind::Pong, answers);
                 }
                 Kind::Partitions => node.partition_frames(peer, body)?,
+                Kind::Compressed => match decompress(body).map_err(io::Error::other)? {
+                    (Kind::Partitions, body) => node.partition_frames(peer, body)?,
+                    _ => return Err(out_of_place()),
+                },
                 Kind::Request => node.request_arrived(peer, body),
                 Kind::Answer => node.answer_arrived(body),
                 Kind::Publish => client::published(node, &body),
@@ -155,10 +164,7 @@ async fn receive(
                 | Kind::Admitted
                 | Kind::Challenge
                 | Kind::Proof => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "a frame out of place",
-                    ));
+                    return Err(out_of_place());
                 }
             }
         }

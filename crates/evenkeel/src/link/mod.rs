@@ -4,6 +4,7 @@
 //! nodes lives and fails by itself. A link that falls silent is given up and dialled afresh: TCP's own backing off
 //! after a long cut would otherwise delay the repair by minutes.
 
+pub(crate) mod compressed;
 pub(crate) mod fault;
 pub(crate) mod frame;
 mod hello;

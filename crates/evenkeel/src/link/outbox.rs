@@ -113,7 +113,7 @@ impl Outbox {
         if fault == Fault::default() && queue.delayed.is_empty() || urgent {
             frame::put(&mut queue.ready, kind, body);
         } else {
-            let muted = fault.mute && kind == Kind::Partitions;
+            let muted = fault.mute && matches!(kind, Kind::Partitions | Kind::Compressed);
             if muted || fault.loses(crate::entropy::roll()) {
                 return true;
             }

@@ -67,6 +67,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::client::Front;
 use crate::config::{Config, Token};
+use crate::link::compressed::compress;
 use crate::link::fault::Faults;
 use crate::link::frame::Kind;
 use crate::link::{Announce, Outbox};
@@ -364,8 +365,20 @@ impl Node {
 
     pub(crate) fn send_all(&self, sends: &wal::Sends) {
         for (peer, group) in sends {
-            self.push(*peer, Kind::Partitions, group);
+            let compressed = self
+                .is_far(*peer)
+                .then(|| compress(Kind::Partitions, group))
+                .flatten();
+            match compressed {
+                Some(short) => self.push(*peer, Kind::Compressed, &short),
+                None => self.push(*peer, Kind::Partitions, group),
+            };
         }
+    }
+
+    /// Whether a node stands in another datacentre.
+    fn is_far(&self, peer: NodeId) -> bool {
+        self.topology().distance(peer) > 1
     }
 
     /// Sends a frame to every linked peer; one that cannot take it misses it.

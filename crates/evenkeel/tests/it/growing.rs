@@ -201,3 +201,47 @@ fn a_topology_file_that_is_damaged_or_lost_is_learnt_anew() {
         }
     }
 }
+
+/// What a node has sent to another one, in bytes.
+fn sent(node: &Node, peer: &str) -> u64 {
+    let (_, metrics) = node.http("/metrics");
+    let name = format!("evenkeel_link_sent_bytes_total{{peer=\"{peer}\"}} ");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn each_datacentre_holds_all_data_and_what_goes_between_them_is_compressed() {
+    let mut cluster = Cluster::start(1, &["--dc", "east"]);
+    for (name, dc) in [("B", "east"), ("C", "west"), ("D", "west")] {
+        let dir = cluster.nodes[0].plan.dir.parent().unwrap().to_owned();
+        let first = &cluster.nodes[0].plan;
+        let address = format!("{}:{}", first.host, first.peer_port);
+        let flags = ["--fault-injection", "--join", &address, "--dc", dc];
+        cluster
+            .nodes
+            .push(Plan::new(name, &dir).with(&flags).start());
+    }
+    settled(&cluster.nodes[0], 4);
+    let holds_all = |node: &Node| topology(node).matches("partitions 256").count();
+    assert_eq!(
+        holds_all(&cluster.nodes[0]),
+        5,
+        "{}",
+        topology(&cluster.nodes[0])
+    );
+    cluster.await_converged();
+    let before = [sent(&cluster.nodes[0], "B"), sent(&cluster.nodes[0], "C")];
+    let value = "all the same ".repeat(150).replace(' ', "-");
+    let mut client = cluster.client(0);
+    for n in 0..500 {
+        assert_eq!(client.run(&format!("SET key:{n} {value}")), "OK");
+    }
+    cluster.await_converged();
+    let near = sent(&cluster.nodes[0], "B") - before[0];
+    let far = sent(&cluster.nodes[0], "C") - before[1];
+    assert!(far * 3 < near, "{near} bytes within, {far} between");
+    for mut client in cluster.clients() {
+        assert_eq!(client.run("GET key:499"), value);
+    }
+}
