@@ -14,6 +14,8 @@ pub(super) struct Table {
     /// How many places of one row a zone may have.
     per_zone: usize,
     zone_of: Vec<usize>,
+    /// How many zones there are.
+    zones: usize,
     /// How many places each node is to have.
     quotas: Vec<usize>,
     loads: Vec<usize>,
@@ -34,6 +36,7 @@ impl Table {
             rows: vec![Vec::new(); rows.len()],
             width,
             per_zone,
+            zones: zone_of.iter().max().map_or(0, |last| last + 1),
             zone_of,
             loads: vec![0; quotas.len()],
             quotas,
@@ -76,12 +79,18 @@ impl Table {
             .is_none_or(|among| among.contains(&node));
         let stays = self.rows[row].iter().filter(|held| Some(**held) != without);
         let zone = self.zone_of[node];
-        let (mut here, mut in_zone) = (false, 0);
+        let (mut here, mut in_zone, mut beyond) = (false, 0, 0);
+        let mut seen: Vec<usize> = Vec::with_capacity(self.width);
         for held in stays {
             here |= *held == node;
-            in_zone += usize::from(self.zone_of[*held] == zone);
+            let of = self.zone_of[*held];
+            in_zone += usize::from(of == zone);
+            beyond += usize::from(seen.contains(&of));
+            seen.push(of);
         }
-        allowed && !here && in_zone < self.per_zone
+        // Places beyond the first in a zone, no more than leave one for every zone.
+        let spread = in_zone == 0 || beyond < self.width.saturating_sub(self.zones);
+        allowed && !here && in_zone < self.per_zone && spread
     }
 
     fn has_room(&self, node: usize) -> bool {

@@ -253,6 +253,21 @@ proptest! {
     }
 }
 
+#[test]
+fn more_replicas_than_zones_still_leave_no_zone_without_one() {
+    let specs: Vec<NodeSpec> = (0..7).map(|n| spec(n, 0, n % 3, 100)).collect();
+    for count in 1..=6 {
+        let mut document = document(&specs);
+        document.apply(&Change::Replicas { count }).unwrap();
+        settle(&mut document);
+        check(&document, &document.table());
+        assert!(
+            plan(&document) == document.table(),
+            "{count} replicas: a plan is left alone"
+        );
+    }
+}
+
 /// One round of a leader that moves data, and of nodes that report.
 fn go_on(document: &mut Document) {
     if document.target().is_none() {
