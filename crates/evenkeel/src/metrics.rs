@@ -55,6 +55,8 @@ metrics! {
     scrub_damaged = "counter", "evenkeel_scrub_damaged_total", "Replicas found damaged. Above zero: look at the node's log, then test its memory and disk.";
     scrub_repaired = "counter", "evenkeel_scrub_repaired_total", "Keys whose damaged content was replaced by another member's. Above zero: test this node's memory and disk.";
     scrub_unresolved = "counter", "evenkeel_scrub_unresolved_total", "Keys that differ between members and of which nobody can tell which one is right. Above zero: the node's log names them, write them again.";
+    scrub_file_rounds = "counter", "evenkeel_scrub_file_rounds_total", "Times that all files of this node were read again. Not growing for longer than --scrub-hours: the disk is slow or failing, see the node's log.";
+    scrub_files_damaged = "counter", "evenkeel_scrub_files_damaged_total", "Damaged places found in checkpoints and full segments of the log, and replaced by new checkpoints. Above zero: test this node's disk.";
     checkpoints = "counter", "evenkeel_checkpoints_total", "Rounds of checkpoints that let the beginning of the log go. Growing by many an hour: writes fill the log fast; raise --checkpoint-log-bytes if the disk is busy with it.";
     checkpoint_failures = "counter", "evenkeel_checkpoint_failures_total", "Rounds of checkpoints that failed. Growing: the disk is full or broken, and the log grows; see the node's log.";
     counters_clamped = "counter", "evenkeel_counters_clamped_total", "Merged counters outside the 64-bit range, shown clamped. Above zero: the application counts too far.";

@@ -71,7 +71,7 @@ use format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHea
 use job::InFlight;
 pub use job::{Durable, Removal, SyncJob, SyncOutcome};
 use mark::Mark;
-pub use salvage::{Hole, Salvaged, discard, salvage};
+pub use salvage::{Hole, Salvaged, check_full_segments, discard, salvage};
 pub use shared::{Observer, ParseSyncPolicyError, SharedLog, SyncPolicy};
 
 use crate::disk::{Disk, DiskError, DiskFile};

@@ -133,6 +133,47 @@ pub fn salvage<D: Disk, E>(
     Ok(walk.finish())
 }
 
+/// Looks at the segments that are full, of a log that is open and goes on meanwhile; `each` hears of each file and its
+/// bytes. What is missing at the beginning has rightly gone.
+///
+/// # Errors
+/// When the disk fails otherwise than by a bad sector.
+pub fn check_full_segments<D: Disk>(
+    disk: &D,
+    mut each: impl FnMut(u64),
+) -> Result<Vec<Hole>, DiskError> {
+    let Some(Format::Ours(id)) = read_format_file(disk)? else {
+        return Ok(Vec::new());
+    };
+    let (mut numbers, _) = list(disk)?;
+    // It is written to.
+    numbers.pop();
+    let mut walk = Walk {
+        disk,
+        id,
+        // A segment is full only when all before it is durable, or soon will be: nothing in it may be wrong.
+        known: Sequence(u64::MAX),
+        next: None,
+        is_whole: true,
+        found: Salvaged::default(),
+        open: Vec::new(),
+        each: |_: Record<'_>, _| Ok::<(), std::convert::Infallible>(()),
+    };
+    for number in numbers {
+        let before = walk.found.bytes;
+        match walk.segment(number) {
+            Err(OpenError::Log(LogError::Disk(error))) if error.is_missing() => walk.next = None,
+            Err(OpenError::Log(LogError::Disk(error))) if error.is_bad_medium() => {
+                walk.hole(segment_name(number), (0, 0), Damage::Unreadable);
+            }
+            Err(OpenError::Log(LogError::Disk(error))) => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+        each(walk.found.bytes - before);
+    }
+    Ok(walk.found.holes)
+}
+
 /// Removes a log, so that a new one can begin. The caller has all of it that is needed elsewhere, durably.
 ///
 /// A crash on the way leaves what counts as damaged or as no log at all.

@@ -287,6 +287,8 @@ fn persistence(session: &Session, out: &mut String) {
             ),
         ],
     );
+    let damaged = node.files.damaged.load(Ordering::Relaxed);
+    line(out, format_args!("evenkeel_scrub_files_damaged:{damaged}"));
 }
 
 fn stats(session: &Session, out: &mut String) {

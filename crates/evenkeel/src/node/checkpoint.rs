@@ -54,7 +54,14 @@ pub(crate) async fn run(node: Arc<Node>) -> std::io::Result<()> {
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
         node.wal.reserve.regain();
-        if !node.is_checkpoint_due() {
+        let replaces = node.look_at_files_if_due();
+        if replaces {
+            // The damaged segments are to leave with the round.
+            if let Err(error) = node.wal.begin_segment() {
+                tracing::error!(%error, "damaged segments stay until the next round of checkpoints");
+            }
+        }
+        if !replaces && !node.is_checkpoint_due() {
             continue;
         }
         let started = Instant::now();
@@ -134,7 +141,7 @@ impl Node {
             return Ok(0);
         };
         self.checkpoints.bytes.store(total, Ordering::Relaxed);
-        if makes_space {
+        if makes_space || self.files.damaged.load(Ordering::Relaxed) > 0 {
             self.wait_for_sync(covered);
         }
         let removed = self.wal.forget_up_to(covered)?;

@@ -11,6 +11,7 @@ mod control;
 mod convergence;
 mod decisions;
 mod divergence;
+mod files;
 mod founding;
 mod identity;
 mod membership;
@@ -107,6 +108,7 @@ pub(crate) struct Node {
     pub(crate) wal: wal::Wal,
     pub(crate) checkpoints: checkpoint::Checkpoints,
     pub(crate) scrubber: scrub::Scrubber,
+    pub(crate) files: files::Files,
     /// By partition number: one each, also where this node is no member. It is the same one as long as the process runs,
     /// since it knows what it has minted.
     partitions: Vec<Held>,

@@ -166,6 +166,7 @@ pub(crate) fn open(
         decisions: Default::default(),
         settling: Default::default(),
         scrubber: super::scrub::Scrubber::default(),
+        files: Default::default(),
         conflicts: ConflictLog::default(),
         writers,
         faults: link::fault::Faults::default(),

@@ -119,6 +119,7 @@ impl Node {
 
     /// Scrubs every partition held here now; gives those of which something was to be said.
     pub(crate) async fn scrub_all(&self) -> Vec<(PartitionId, Scrubbed)> {
+        self.files.look_soon();
         let all: Vec<PartitionId> = self.held().collect();
         let mut found = Vec::new();
         for together in all.chunks(SIDE_BY_SIDE) {

@@ -167,6 +167,63 @@ fn a_damaged_log_comes_back_from_the_other_nodes_and_from_what_is_left_of_it() {
     check(&mut cluster.client(1), times);
 }
 
+/// A counter of a node.
+fn metric(node: &Node, name: &str) -> u64 {
+    let (_, metrics) = node.http("/metrics");
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap().parse().unwrap()
+}
+
+fn scrub_files(node: &Node) {
+    let rounds = || metric(node, "evenkeel_scrub_file_rounds_total");
+    let before = rounds();
+    node.client().run("EK.SCRUB");
+    eventually(Duration::from_secs(20), "the files are looked at", || {
+        (rounds() > before).then_some(())
+    });
+}
+
+#[test]
+fn files_that_rot_under_a_running_node_are_noticed_and_replaced() {
+    let dir = TempDir::new().unwrap();
+    let plan = Plan::new("A", dir.path()).with(&SHORT_LOG);
+    let node = plan.start();
+    let mut client = node.client();
+    let times = write_until(&node, &mut client, 1);
+    // Segments of the log that are full, and no round of checkpoints yet that lets them go.
+    let value = format!("{times}:{}", "v".repeat(1_000));
+    for key in 0..500 {
+        client.run(&format!("SET key:{key} {value}"));
+    }
+    scrub_files(&node);
+    assert_eq!(metric(&node, "evenkeel_scrub_files_damaged_total"), 0);
+    let mut segments = files(&plan.dir, "log-");
+    segments.sort();
+    assert!(segments.len() > 1, "{segments:?}");
+    let checkpoint = files(&plan.dir, "checkpoint-").swap_remove(17);
+    for file in [&segments[0], &checkpoint] {
+        let mut bytes = std::fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        // In place: the node has the segment open.
+        let open = std::fs::File::options().write(true).open(file).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&open, &bytes, 0).unwrap();
+    }
+    let made = rounds(&node);
+    scrub_files(&node);
+    assert_eq!(metric(&node, "evenkeel_scrub_files_damaged_total"), 2);
+    eventually(Duration::from_secs(20), "a round of checkpoints", || {
+        (rounds(&node) > made).then_some(())
+    });
+    scrub_files(&node);
+    assert_eq!(metric(&node, "evenkeel_scrub_files_damaged_total"), 2);
+    // It is alone, and starts: nothing is damaged any more.
+    node.kill();
+    check(&mut plan.start().client(), times);
+}
+
 #[test]
 fn a_node_without_others_refuses_to_start_without_its_checkpoint_unless_told_to() {
     let dir = TempDir::new().unwrap();
