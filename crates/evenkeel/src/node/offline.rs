@@ -11,6 +11,7 @@ use evenkeel_store::log::Sequence;
 use evenkeel_store::verify::verify as verify_disk;
 pub use evenkeel_store::verify::{Finding, Report, Severity};
 
+use super::control::{self, Saved};
 use super::identity;
 use super::recovery::{StartError, chain};
 use super::replicas::Replicas;
@@ -67,6 +68,11 @@ pub fn verify(dir: &Path) -> Result<Report, LookError> {
         };
         report.files += 1;
         report.add(file, severity, what);
+    }
+    report.files += 1;
+    if matches!(control::saved(dir), Ok(Saved::Damaged) | Err(_)) {
+        let what = "it cannot be read: the node learns the topology anew from the others";
+        report.add(control::FILE, Severity::Rebuilt, what);
     }
     Ok(report)
 }

@@ -74,6 +74,7 @@ fn verify_says_which_byte_of_which_file_is_wrong_and_changes_nothing() {
     assert!(said.contains("all is as it was written"), "{said}");
     flip_the_middle(&segment(&plan));
     std::fs::remove_file(plan.dir.join("identity.copy")).unwrap();
+    flip_the_middle(&plan.dir.join("topology"));
     let before = content(&plan.dir);
     let (status, said) = on("verify", &plan.dir, &[]);
     assert_eq!(status, 1, "{said}");
@@ -82,6 +83,7 @@ fn verify_says_which_byte_of_which_file_is_wrong_and_changes_nothing() {
         "{said}"
     );
     assert!(said.contains("REBUILT  identity.copy"), "{said}");
+    assert!(said.contains("REBUILT  topology"), "{said}");
     let (status, said) = on("verify", &plan.dir, &["--json"]);
     assert_eq!(status, 1);
     let found: serde_json::Value = serde_json::from_str(&said).unwrap();
