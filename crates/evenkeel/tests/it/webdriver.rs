@@ -67,7 +67,7 @@ impl Browser {
         Some(browser)
     }
 
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let body = body.map_or_else(String::new, Value::to_string);
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(START_LIMIT)).unwrap();
@@ -78,9 +78,13 @@ impl Browser {
         )
         .unwrap();
         let answer: Value = serde_json::from_slice(&body_of(BufReader::new(stream))).unwrap();
-        let value = &answer["value"];
+        answer["value"].clone()
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let value = self.ask(method, path, body);
         assert!(value.get("error").is_none(), "{method} {path}: {value}");
-        value.clone()
+        value
     }
 
     fn command(&self, name: &str, body: &Value) -> Value {
@@ -108,13 +112,26 @@ impl Browser {
         self.eval(&script).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Presses a button as a user would: it must be there and be seen.
+    /// Presses a button as a user would: it must be there and be seen. The page may draw it anew between the two.
     pub(crate) fn press(&self, text: &str) {
         let path = format!("//button[normalize-space()={text:?}]");
-        let found = self.command("element", &json!({"using": "xpath", "value": path}));
-        let id = found.as_object().unwrap().values().next().unwrap();
-        let id = id.as_str().unwrap();
-        self.command(&format!("element/{id}/click"), &json!({}));
+        let limit = std::time::Instant::now() + SHOW_LIMIT;
+        loop {
+            let found = self.command("element", &json!({"using": "xpath", "value": path}));
+            let id = found.as_object().unwrap().values().next().unwrap();
+            let click = format!(
+                "/session/{}/element/{}/click",
+                self.session,
+                id.as_str().unwrap()
+            );
+            let clicked = self.ask("POST", &click, Some(&json!({})));
+            let Some(error) = clicked.get("error") else {
+                return;
+            };
+            let is_redrawn = error == "stale element reference";
+            let is_late = std::time::Instant::now() >= limit;
+            assert!(is_redrawn && !is_late, "{text}: {clicked}");
+        }
     }
 
     /// Waits until a text is as wanted.
