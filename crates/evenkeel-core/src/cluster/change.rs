@@ -689,7 +689,11 @@ impl Document {
                 Err(Refused::NotEmpty { name })
             };
         }
-        let mut target = self.target.clone().unwrap_or_else(|| self.table());
+        // A target that has both in one row cannot have the one in the other's place.
+        let has_both = |row: &Vec<NodeId>| row.contains(&old) && row.contains(&new);
+        let target = self.target.as_ref();
+        let target = target.filter(|target| !target.iter().any(has_both));
+        let mut target = target.cloned().unwrap_or_else(|| self.table());
         for node in target.iter_mut().flatten().filter(|node| **node == old) {
             *node = new;
         }

@@ -19,9 +19,9 @@ use crate::membership::MemberState;
 use flow::Table;
 
 /// So many partitions of one node are fetched at once: a node that enters must not slow the others down.
-const JOINING_PER_NODE_MAX: usize = 16;
+const JOINING_PER_NODE_MAX: usize = 32;
 /// So many in the whole cluster.
-const JOINING_MAX: usize = 64;
+const JOINING_MAX: usize = 128;
 
 /// Where the data is to lie: for every partition the nodes in preference order, the home first.
 ///

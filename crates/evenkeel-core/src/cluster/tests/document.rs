@@ -324,6 +324,24 @@ fn a_replacement_takes_every_place_and_the_old_node_drains() {
 }
 
 #[test]
+fn a_node_that_a_plan_has_given_places_to_takes_over_all_the_same_while_it_holds_nothing() {
+    let mut document = cluster_of(&["A", "B", "C"]);
+    apply(&mut document, Change::Admit(spec("D")));
+    let adopt = target(&document, &[A, C, D]);
+    apply(&mut document, adopt);
+    apply(&mut document, Change::Replace { old: C, new: D });
+    let target = document.target().unwrap();
+    assert_eq!(
+        target[0]
+            .iter()
+            .copied()
+            .collect::<std::collections::BTreeSet<_>>(),
+        [A, B, D].into()
+    );
+    assert!(target.iter().flatten().all(|node| *node != C));
+}
+
+#[test]
 fn a_plan_that_does_not_fit_is_refused() {
     let mut document = cluster_of(&["A", "B", "C"]);
     for (row, why) in [
