@@ -7,9 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 use crate::client::Face;
@@ -17,6 +18,11 @@ use crate::config::{Config, ConfigError, Token, resolve};
 use crate::link::{self, Announce};
 use crate::node::{self, Node, StartError};
 use crate::{admin, client};
+
+/// A node that stops waits so long at most until the others hold what they lack of it.
+const HAND_OVER_MAX: Duration = Duration::from_millis(1_000);
+/// How often it looks whether they do.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Why a node did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,8 @@ pub struct Server {
     node: Arc<Node>,
     addresses: Addresses,
     threads: Vec<JoinHandle<()>>,
+    /// Those that serve clients.
+    executors: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -86,6 +94,7 @@ impl Server {
             node,
             addresses,
             threads: Vec::new(),
+            executors: Vec::new(),
         };
         let Listeners {
             client,
@@ -113,9 +122,11 @@ impl Server {
             };
             let listener = shared(&client)?;
             let cluster = cluster.as_ref().map(shared).transpose()?;
-            server.spawn(&format!("evenkeel-exec-{number}"), move || {
+            let closing = server.node.closing.subscribe();
+            let thread = spawn(&format!("evenkeel-exec-{number}"), closing, move || {
                 run_executor(node, listener, cluster)
             })?;
+            server.executors.push(thread);
         }
         Ok(server)
     }
@@ -125,19 +136,8 @@ impl Server {
         name: &str,
         work: impl FnOnce() -> F + Send + 'static,
     ) -> Result<(), StartError> {
-        let (ready, started) = oneshot::channel::<()>();
         let stop = self.node.stop.subscribe();
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                if let Err(error) = run(work, stop, ready) {
-                    tracing::error!(%error, "a thread of the node ended");
-                }
-            });
-        self.threads
-            .push(thread.map_err(|error| StartError::io("cannot start a thread", error))?);
-        // The sender is dropped when the thread could not start its runtime; the error was logged there.
-        let _ = started.blocking_recv();
+        self.threads.push(spawn(name, stop, work)?);
         Ok(())
     }
 
@@ -158,12 +158,16 @@ impl Server {
     }
 
     fn shut_down(&mut self) {
-        self.node.stop();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the node had panicked");
-            }
+        self.node.closing.send_replace(true);
+        join(&mut self.executors);
+        self.node.end_turn();
+        // A client that goes on at another node must find there what it has just written here.
+        let until = Instant::now() + HAND_OVER_MAX;
+        while Instant::now() < until && !self.node.is_held_by_linked() {
+            std::thread::sleep(LOOK_AGAIN);
         }
+        self.node.stop();
+        join(&mut self.threads);
         self.node.end_turn();
         if let Err(error) = self.node.wal.close() {
             tracing::error!(%error, "the log could not be closed cleanly; the next start recovers it");
@@ -179,10 +183,38 @@ impl Drop for Server {
     }
 }
 
+/// Starts a thread that works until it is told to stop.
+fn spawn<F: Future<Output = io::Result<()>> + 'static>(
+    name: &str,
+    stop: watch::Receiver<bool>,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let (ready, started) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            if let Err(error) = run(work, stop, ready) {
+                tracing::error!(%error, "a thread of the node ended");
+            }
+        });
+    let thread = thread.map_err(|error| StartError::io("cannot start a thread", error))?;
+    // The sender is dropped when the thread could not start its runtime; the error was logged there.
+    let _ = started.blocking_recv();
+    Ok(thread)
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the node had panicked");
+        }
+    }
+}
+
 /// Runs a thread's work on a runtime of its own until the node stops.
 fn run<F: Future<Output = io::Result<()>> + 'static>(
     work: impl FnOnce() -> F,
-    mut stop: tokio::sync::watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
     ready: oneshot::Sender<()>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -73,8 +73,11 @@ pub(super) fn run(node: Arc<Node>, args: Args<'_>) -> Outcome {
             };
             let mut agreed = node.control.propose(change).await;
             // The new node has begun to get its share already: the old one's goes wherever there is room.
+            let has_begun = |refused: &String| {
+                refused.contains("holds data already") || refused.contains("does not fit")
+            };
             if let (Err(refused), Some(drain)) = (&agreed, drain)
-                && refused.contains("holds data already")
+                && has_begun(refused)
             {
                 agreed = node.control.propose(drain).await;
             }

@@ -120,6 +120,8 @@ pub(crate) struct Node {
     next_id: AtomicU64,
     pub(crate) started: Instant,
     pub(crate) stop: watch::Sender<bool>,
+    /// The node takes no commands any more, and hands over what it has before it stops.
+    pub(crate) closing: watch::Sender<bool>,
 }
 
 thread_local! {
@@ -572,6 +574,16 @@ impl Node {
         let replica = self.partitions.get(usize::from(id.0));
         let replica = replica.filter(|_| self.holds(id));
         replica.map(|held| look(&held.guarded.lock().partition))
+    }
+
+    /// Whether the linked members of each partition hold all that this node holds of it, as they have told.
+    pub(crate) fn is_held_by_linked(&self) -> bool {
+        let topology = Arc::clone(&self.topology());
+        self.held().all(|id| {
+            let replicas = topology.replicas(id).into_iter();
+            let mut others = replicas.filter(|peer| *peer != self.me && self.is_linked(*peer));
+            others.all(|peer| self.look(id, |partition| partition.lag(peer)).unwrap_or(0) == 0)
+        })
     }
 
     /// Ends the node's loops.

@@ -182,6 +182,7 @@ pub(crate) fn open(
         next_id: AtomicU64::new(1),
         started: Instant::now(),
         stop: watch::Sender::new(false),
+        closing: watch::Sender::new(false),
         config,
     };
     Ok((Arc::new(start(node, replicas.partitions)), begin))

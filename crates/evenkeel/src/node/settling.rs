@@ -29,7 +29,7 @@ impl Node {
     /// Whether peers may send this node what is to be decided.
     pub(crate) fn is_ready(&self) -> bool {
         self.look_at_progress();
-        self.settling.ready.load(Ordering::Acquire)
+        self.settling.ready.load(Ordering::Acquire) && !*self.closing.borrow()
     }
 
     /// Whether this node decides.

@@ -24,3 +24,19 @@ fn a_node_killed_twice_under_load_loses_nothing_and_no_other_node_refuses_a_requ
     expected.holds_everywhere(&cluster);
     say(&format!("killed {kills} times: {}", expected.summary()));
 }
+
+#[test]
+fn a_node_that_is_stopped_hands_over_what_it_has_before_it_ends() {
+    let cluster = Cluster::start(3, &[]);
+    assert_eq!(cluster.run(0, "EK.FAULT DELAY * 200 300"), "OK");
+    let mut client = cluster.client(0);
+    for n in 0..50 {
+        assert_eq!(client.run(&format!("SET last:{n} {n}")), "OK");
+    }
+    assert!(cluster.nodes[0].terminate().success());
+    for node in [1, 2] {
+        for n in 0..50 {
+            assert_eq!(cluster.run(node, &format!("GET last:{n}")), n.to_string());
+        }
+    }
+}

@@ -50,7 +50,7 @@ pub(crate) fn cluster_command(node: &Node, words: &[&str]) -> String {
 
 #[test]
 fn a_cluster_grows_drains_replaces_and_restarts_under_load_and_no_request_fails() {
-    let rounds = if long() { 4_000 } else { 300 };
+    let rounds = if long() { 4_000 } else { 100 };
     let mut cluster = Cluster::start(1, &[]);
     let mut load = Load::start(&cluster);
     load.advance(&[0], rounds);

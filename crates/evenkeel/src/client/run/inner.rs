@@ -139,7 +139,7 @@ fn has(part: &Part, flag: Flag) -> bool {
 }
 
 fn refusal(node: &Node, part: &Part, writes: bool) -> Option<Reply> {
-    if !node.takes(part.partition) {
+    if *node.closing.borrow() || !node.takes(part.partition) {
         return Some(not_held());
     }
     let refusal = if grows(part) {
@@ -153,7 +153,7 @@ fn refusal(node: &Node, part: &Part, writes: bool) -> Option<Reply> {
 
 fn not_held() -> Reply {
     Reply::error(
-        "NOHOME this node does not serve the key ; the topology has just changed, or the member lists differ",
+        "NOHOME this node does not serve the key ; it stops, or the topology has just changed",
     )
 }
 
