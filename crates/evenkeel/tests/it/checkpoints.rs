@@ -16,6 +16,9 @@ const SHORT_LOG: [&str; 2] = ["--checkpoint-log-bytes", LOG_BYTES];
 /// A log may grow by this much while a round runs, on a slow machine.
 const LOG_BYTES_MAX: u64 = 24 << 20;
 
+/// A round that is due has begun and ended within this time.
+const NO_ROUND_COMES: Duration = Duration::from_secs(2);
+
 /// The finished files of a kind; one that is being written is none yet.
 fn files(dir: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
@@ -192,16 +195,22 @@ fn files_that_rot_under_a_running_node_are_noticed_and_replaced() {
     let node = plan.start();
     let mut client = node.client();
     let times = write_until(&node, &mut client, 1);
-    // Segments of the log that are full, and no round of checkpoints yet that lets them go.
+    // Segments of the log that are full, and no round of checkpoints that lets them go: none is due for what was
+    // written by then when none comes for a while.
     let value = format!("{times}:{}", "v".repeat(1_000));
-    for key in 0..500 {
-        client.run(&format!("SET key:{key} {value}"));
-    }
+    eventually(Duration::from_secs(60), "no round is due", || {
+        let before = rounds(&node);
+        for key in 0..150 {
+            client.run(&format!("SET key:{key} {value}"));
+        }
+        std::thread::park_timeout(NO_ROUND_COMES);
+        let full = files(&plan.dir, "log-").len() > 1;
+        (rounds(&node) == before && full).then_some(())
+    });
     scrub_files(&node);
     assert_eq!(metric(&node, "evenkeel_scrub_files_damaged_total"), 0);
     let mut segments = files(&plan.dir, "log-");
     segments.sort();
-    assert!(segments.len() > 1, "{segments:?}");
     let checkpoint = files(&plan.dir, "checkpoint-").swap_remove(17);
     for file in [&segments[0], &checkpoint] {
         let mut bytes = std::fs::read(file).unwrap();
