@@ -66,6 +66,8 @@ pub const ADVERT_AFTER_CHANGE: Duration = Duration::from_millis(250);
 pub const SYNC_GRACE: Duration = Duration::from_millis(100);
 /// An unanswered request is given up after this long, and another member is asked; doubled per failure in a row.
 pub const SYNC_TIMEOUT: Duration = Duration::from_millis(2_000);
+/// A member that lacks no more events than this costs little: it need not wait its turn.
+pub const SYNC_SMALL_MAX: u64 = 1_000;
 /// The longest time-out of an anti-entropy request.
 pub const SYNC_TIMEOUT_MAX: Duration = Duration::from_millis(16_000);
 /// A snapshot nobody fetches any more is dropped after this long.

@@ -14,7 +14,7 @@ use crate::bug::Bug;
 use crate::causality::{Context, Dot};
 use crate::event::{Event, Op};
 use crate::id::{ActorId, NodeId};
-use crate::limits::{SYNC_GRACE, SYNC_TIMEOUT, SYNC_TIMEOUT_MAX};
+use crate::limits::{SYNC_GRACE, SYNC_SMALL_MAX, SYNC_TIMEOUT, SYNC_TIMEOUT_MAX};
 use crate::message::{Message, Nonce, SyncAnswer, Unit};
 use crate::observation::Observation;
 use crate::time::{Duration, Instant, Now};
@@ -71,7 +71,8 @@ impl Partition {
         self.sync.exchange.is_some()
     }
 
-    /// Lets it begin exchanges or not; one that runs goes on, and one that a client waits for begins all the same.
+    /// Lets it begin costly exchanges or not. One that runs goes on; one that a client waits for, or that is small, begins
+    /// all the same: over a slow link small ones one after the other would take minutes.
     pub const fn may_sync(&mut self, may: bool) {
         self.sync.waits_its_turn = !may;
     }
@@ -112,10 +113,6 @@ impl Partition {
             effects.push(Effect::Observe(Observation::SyncTimedOut { peer }));
         }
         if self.sync.look_at.is_some_and(|at| at <= now.instant) {
-            if self.sync.waits_its_turn && !self.pending.wants_more_than(self.replica.context()) {
-                self.sync.look_at = Some(now.instant + SYNC_GRACE);
-                return;
-            }
             self.sync.look_at = None;
             self.ask_someone(now, effects);
         }
@@ -147,6 +144,12 @@ impl Partition {
         else {
             return;
         };
+        let is_costly = missing > SYNC_SMALL_MAX || self.sync.needs_snapshot.contains(&peer);
+        let is_waited_for = self.pending.wants_more_than(self.replica.context());
+        if self.sync.waits_its_turn && is_costly && !is_waited_for {
+            self.sync.look_at = Some(now.instant + SYNC_GRACE);
+            return;
+        }
         effects.push(Effect::Observe(Observation::SyncStarted { peer, missing }));
         if self.sync.needs_snapshot.contains(&peer) {
             self.ask_for_snapshot(now, peer, effects);

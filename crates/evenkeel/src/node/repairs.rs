@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use evenkeel_core::id::{NodeId, PartitionId};
+use evenkeel_core::limits::SYNC_SMALL_MAX;
 use evenkeel_core::partition::Input;
 use evenkeel_core::wire::asks_for_repair;
 use parking_lot::Mutex;
@@ -17,8 +18,6 @@ use tokio::sync::Notify;
 
 use super::Node;
 
-/// Questions that take no more than so many events are answered at once: reads may wait for them.
-const SMALL_MAX: u64 = 1_000;
 /// After an answer nothing is answered for this many times as long as it took: a fifth of one thread.
 const PAUSE: u32 = 4;
 
@@ -65,7 +64,7 @@ impl Node {
             return false;
         }
         let cost = self.look(id, |partition| partition.repair_cost(frame));
-        let much = cost.is_some_and(|cost| cost > SMALL_MAX);
+        let much = cost.is_some_and(|cost| cost > SYNC_SMALL_MAX);
         if much {
             self.repairs.add((from, id), frame.clone());
         }
