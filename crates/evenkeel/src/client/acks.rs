@@ -74,7 +74,9 @@ impl Held {
         let covers = |held: &Owed, owed: &Owed| {
             held.partition == owed.partition
                 && match (held.by, owed.by) {
-                    (Writer::Here(newest), Writer::Here(older)) => newest >= older,
+                    (Writer::Here(newest), Writer::Here(older)) => {
+                        newest.actor == older.actor && newest.n >= older.n
+                    }
                     (held, owed) => held == owed,
                 }
         };
@@ -118,7 +120,7 @@ async fn holders(session: &Session, owed: &[Owed]) -> Held {
         let same = newest.iter_mut().find(|known| {
             known.partition == owed.partition
                 && (known.by == owed.by
-                    || matches!((known.by, owed.by), (Writer::Here(_), Writer::Here(_))))
+                    || matches!((known.by, owed.by), (Writer::Here(a), Writer::Here(b)) if a.actor == b.actor))
         });
         match same {
             Some(known) => known.by = known.by.max(owed.by),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use evenkeel_core::causality::Context;
+use evenkeel_core::causality::{Context, Dot};
 use evenkeel_core::command::Keyspace;
 use evenkeel_core::id::PartitionId;
 use evenkeel_resp::{Protocol, Reply};
@@ -200,14 +200,14 @@ impl Session {
 
     /// Notes what this connection has written.
     pub(super) fn wrote(&mut self, partition: PartitionId, dots: &Context) {
-        let newest = dots
-            .of(self.node.incarnation)
-            .and_then(|numbers| numbers.max());
-        if let Some(newest) = newest {
-            self.written.note(partition, newest);
-            if !self.caller.consistency.write.is_one() {
-                let mut trail = self.caller.trail.borrow_mut();
+        for run in dots.runs() {
+            let newest = Dot::new(run.actor, run.last);
+            let mut trail = self.caller.trail.borrow_mut();
+            if run.actor == self.node.incarnation {
+                self.written.note(partition, newest.n);
                 trail.owe(partition, Writer::Here(newest));
+            } else {
+                trail.wrote_here(partition, newest);
             }
         }
     }
@@ -215,7 +215,10 @@ impl Session {
     /// Everything that this connection wrote, as dots of this node or by the member that took it: for WAIT.
     pub(super) fn written(&self) -> Vec<Owed> {
         let trail = self.caller.trail.borrow();
-        let here = self.written.iter().chain(trail.written());
+        let incarnation = self.node.incarnation;
+        let here = self.written.iter();
+        let here = here.map(|(partition, newest)| (partition, Dot::new(incarnation, newest)));
+        let here = here.chain(trail.written());
         let here = here.map(|(partition, newest)| Owed {
             partition,
             by: Writer::Here(newest),

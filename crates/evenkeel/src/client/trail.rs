@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use evenkeel_core::causality::{Context, DotRun};
+use evenkeel_core::causality::{Context, Dot, DotRun};
 use evenkeel_core::id::{ActorId, NodeId, PartitionId};
 
 use crate::config::PARTITIONS;
@@ -22,8 +22,9 @@ pub(super) type SharedTrail = Rc<RefCell<Trail>>;
 pub(super) struct Trail {
     /// Where writes were done that this node did not do itself: for WAIT.
     forwarded: BTreeSet<(PartitionId, NodeId)>,
-    /// The newest dot that this node minted for it outside of its turns: for WAIT.
-    written: BTreeMap<PartitionId, u64>,
+    /// The newest dots that this node minted for it outside of its turns, or under another actor than its incarnation: for
+    /// WAIT. A replica that was dropped, or is a guest's, has an actor of its own.
+    written: BTreeMap<(PartitionId, ActorId), u64>,
     /// What the members held that answered it. Dropped once this node holds as much.
     seen: BTreeMap<PartitionId, Context>,
     /// Where commands are refused rather than run on less than `seen`: a token said so.
@@ -47,7 +48,7 @@ pub(super) struct Owed {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Writer {
     /// This node, with dots up to this one.
-    Here(u64),
+    Here(Dot),
     /// Another member, with dots that only it knows.
     Member(NodeId),
 }
@@ -66,8 +67,8 @@ impl Trail {
     }
 
     /// This node has written.
-    pub(super) fn wrote_here(&mut self, partition: PartitionId, newest: u64) {
-        self.written.insert(partition, newest);
+    pub(super) fn wrote_here(&mut self, partition: PartitionId, newest: Dot) {
+        self.written.insert((partition, newest.actor), newest.n);
         self.owe(partition, Writer::Here(newest));
     }
 
@@ -136,20 +137,20 @@ impl Trail {
         self.forwarded.iter().copied()
     }
 
-    /// Per partition, the newest dot that this node wrote.
-    pub(super) fn written(&self) -> impl Iterator<Item = (PartitionId, u64)> {
+    /// Per partition and actor, the newest dot that this node wrote.
+    pub(super) fn written(&self) -> impl Iterator<Item = (PartitionId, Dot)> {
         let written = self.written.iter();
-        written.map(|(partition, newest)| (*partition, *newest))
+        written.map(|((partition, actor), newest)| (*partition, Dot::new(*actor, *newest)))
     }
 }
 
 /// All that an actor has written up to a dot: a superset of one connection's writes that needs no list of them.
-pub(super) fn up_to(actor: ActorId, newest: u64) -> Context {
+pub(super) fn up_to(newest: Dot) -> Context {
     let mut dots = Context::default();
     dots.insert_run(DotRun {
-        actor,
+        actor: newest.actor,
         first: 1,
-        last: newest,
+        last: newest.n,
     });
     dots
 }
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn writes_are_owed_only_while_that_is_wanted() {
         let mut trail = Trail::default();
-        trail.wrote_here(PartitionId(1), 5);
+        trail.wrote_here(PartitionId(1), Dot::new(ActorId(7), 5));
         trail.note_owed(true);
         trail.wrote_at(PartitionId(2), NodeId(1));
         let owed = Owed {

@@ -125,7 +125,7 @@ pub(super) fn run_aof(session: &Session, args: Args<'_>) -> Outcome {
 fn is_synced(node: &Node, written: &[Owed]) -> bool {
     written.iter().all(|owed| match owed.by {
         Writer::Here(newest) => {
-            let dots = up_to(node.minter(owed.partition), newest);
+            let dots = up_to(newest);
             let synced = node.look(owed.partition, |replica| dots.is_subset(replica.durable()));
             synced.unwrap_or(false)
         }
@@ -161,7 +161,7 @@ async fn least_holders(node: &Node, written: &[Owed], wanted: Wanted) -> usize {
 pub(super) async fn holders_of(node: &Node, owed: Owed, wanted: Wanted) -> usize {
     match owed.by {
         Writer::Here(newest) => {
-            let dots = up_to(node.minter(owed.partition), newest);
+            let dots = up_to(newest);
             holders(node, owed.partition, dots, wanted).await
         }
         Writer::Member(member) => ask(node, owed.partition, member, wanted).await,

@@ -43,6 +43,8 @@ pub(crate) enum Asked {
 pub(crate) enum Unanswered {
     /// There is no link: nothing was sent.
     NotSent,
+    /// Too many wait for an answer already: nothing was sent.
+    Busy,
     /// It was sent; whether it was done is not known.
     Unknown,
 }
@@ -58,7 +60,7 @@ impl Node {
         let outbox = self.outbox(peer).ok_or(Unanswered::NotSent)?;
         // Requests of unknown length say nothing of the peer's pace.
         let _under_way = match asked {
-            Asked::Parts(_) => Some(outbox.pace.begin().ok_or(Unanswered::NotSent)?),
+            Asked::Parts(_) => Some(outbox.pace.begin().ok_or(Unanswered::Busy)?),
             Asked::Command(_) | Asked::Contexts(_) | Asked::Compare(_) => None,
         };
         let id = self.next_id();

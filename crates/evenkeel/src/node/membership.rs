@@ -47,12 +47,6 @@ impl Node {
         mine.is_some_and(|state| state != MemberState::Joining)
     }
 
-    /// The actor by which this node writes to a partition.
-    pub(crate) fn minter(&self, partition: PartitionId) -> ActorId {
-        let minter = self.look(partition, Partition::actor);
-        minter.unwrap_or(self.incarnation)
-    }
-
     /// Goes over to a newer document. Only the control thread does so, one after the other.
     pub(super) fn take_document(&self, document: Arc<Document>) {
         let before = Arc::clone(&self.topology());

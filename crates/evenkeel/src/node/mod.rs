@@ -479,7 +479,8 @@ impl Node {
         Ok(())
     }
 
-    /// Gives a request to a partition and waits for its reply.
+    /// Gives a request to a partition and waits for its reply. Also where nothing is held any more: what was written here
+    /// as a guest may have been handed over and dropped, and who holds it is known all the same.
     pub(crate) async fn request(
         &self,
         id: PartitionId,
@@ -489,12 +490,9 @@ impl Node {
         let ticket = Ticket(self.next_id());
         let (tell, told) = oneshot::channel();
         self.waiting.lock().insert(ticket, tell);
-        let held = self.with(id, |partition, now, effects| {
+        self.with_any(id, |partition, now, effects| {
             partition.handle(now, input(ticket, now.instant + timeout), effects);
         });
-        if held.is_none() {
-            self.waiting.lock().remove(&ticket);
-        }
         self.end_turn();
         told.await.ok()
     }
@@ -542,8 +540,10 @@ impl Node {
     /// Waits until this node's replica of a partition holds at least `wanted`; tells whether it does.
     pub(crate) async fn reach(&self, id: PartitionId, wanted: &Context, limit: Duration) -> bool {
         let holds = |partition: &Partition| wanted.is_subset(partition.replica().context());
-        if self.look(id, holds).unwrap_or(false) {
-            return true;
+        match self.look(id, holds) {
+            Some(true) => return true,
+            Some(false) => {}
+            None => return false,
         }
         let reply = self.request(id, limit, |ticket, deadline| Input::Read {
             ticket,

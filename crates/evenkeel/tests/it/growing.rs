@@ -245,3 +245,33 @@ fn each_datacentre_holds_all_data_and_what_goes_between_them_is_compressed() {
         assert_eq!(client.run("GET key:499"), value);
     }
 }
+
+#[test]
+fn a_node_that_got_its_data_back_waits_for_others_as_before() {
+    let mut cluster = Cluster::start(3, &[]);
+    let node = joining("D", &cluster.nodes[0]);
+    cluster.nodes.push(node);
+    settled(&cluster.nodes[0], 4);
+    // It drops all that it holds, and gets its share again in the same life: it mints under other actors then.
+    cluster_command(&cluster.nodes[0], &["drain", "D", "--timeout", "90"]);
+    cluster_command(
+        &cluster.nodes[0],
+        &["drain", "D", "--cancel", "--timeout", "90"],
+    );
+    settled(&cluster.nodes[0], 4);
+    cluster.await_converged();
+    let mut client = cluster.client(3);
+    assert_eq!(client.run("EK.CONSISTENCY WRITE quorum TIMEOUT 300"), "OK");
+    assert_eq!(client.run("SET before 1"), "OK");
+    assert_eq!(cluster.run(3, "EK.FAULT CUT *"), "OK");
+    let (mut unmet, mut all) = (0, 0);
+    for n in 0..60 {
+        let answer = client.run(&format!("SET alone:{n} 1"));
+        all += 1;
+        unmet += usize::from(answer.starts_with("-UNMET"));
+    }
+    assert_eq!(unmet, all, "acknowledged although nobody else held them");
+    assert_eq!(client.run("WAIT 1 100"), "0");
+    assert_eq!(cluster.run(3, "EK.FAULT HEAL *"), "OK");
+    assert_ne!(client.run("WAIT 1 20000"), "0");
+}

@@ -6,9 +6,9 @@
 //! nodes decide in one order as long as the nodes can talk.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use evenkeel_core::causality::Context;
+use evenkeel_core::causality::{Context, Dot};
 use evenkeel_core::command::{Flag, Spec, needs_home};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_resp::Reply;
@@ -32,6 +32,8 @@ const SLOW: u32 = 4;
 const SLOW_MIN: Duration = Duration::from_millis(10);
 /// A node that has been up for less than this waits for its links before it answers in the members' place.
 const LINKED_WITHIN: Duration = Duration::from_millis(2_000);
+/// A member that is about to come is waited for this long at most.
+const MEMBER_WITHIN: Duration = Duration::from_millis(1_000);
 /// How often it looks whether there is one.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -85,8 +87,19 @@ enum Tried {
     Ended(End),
     /// Nothing was run: the next member may.
     Not(Option<Reply>),
+    /// Nothing was run: it does not serve the key, as it knows the topology. That is no word on the request.
+    Elsewhere,
     /// Nothing was run, because the member lacks what must be there before.
     Behind,
+}
+
+/// What came of a piece at all members.
+enum Asked {
+    Ended(End),
+    /// None of them could be asked, or those that were do not serve the key.
+    Nobody {
+        elsewhere: bool,
+    },
 }
 
 /// Who a command is run for.
@@ -151,26 +164,32 @@ impl Caller {
     fn candidates(&self, partition: PartitionId, route: Route) -> Vec<NodeId> {
         let node = &self.node;
         let members = node.topology().replicas(partition).into_iter();
-        let mut live: Vec<NodeId> = members.filter(|member| node.is_live(*member)).collect();
+        let (mut live, rest): (Vec<NodeId>, Vec<NodeId>) =
+            members.partition(|member| node.is_live(*member));
         if route == Route::Near {
-            // This node, then near ones before far ones, and whoever answers slowly now behind all others.
-            let topology = node.topology();
-            let pace = |member: NodeId| node.outbox(member).map(|outbox| outbox.pace.expected());
-            let expected: Vec<Duration> = (live.iter())
-                .map(|member| pace(*member).unwrap_or_default())
-                .collect();
-            let best = expected.iter().min().copied().unwrap_or_default();
-            let limit = (best * SLOW).max(SLOW_MIN);
-            let slow: Vec<NodeId> = (live.iter().zip(&expected))
-                .filter(|(_, expected)| **expected > limit)
-                .map(|(member, _)| *member)
-                .collect();
-            live.sort_by_key(|member| {
-                let is_other = *member != node.me;
-                (is_other, slow.contains(member), topology.distance(*member))
-            });
+            self.nearest_first(&mut live);
         }
-        live
+        // A link without a word lately may be a slow one: whoever is at its end is asked before this node answers in the
+        // members' place.
+        let rest = rest
+            .into_iter()
+            .filter(|member| *member != node.me && node.is_linked(*member));
+        live.into_iter().chain(rest).collect()
+    }
+
+    /// This node, then near ones before far ones, and whoever answers slowly now behind all others.
+    fn nearest_first(&self, members: &mut [NodeId]) {
+        let node = &self.node;
+        let topology = node.topology();
+        let pace = |member: &NodeId| node.outbox(*member).map(|outbox| outbox.pace.expected());
+        let expected = members
+            .iter()
+            .map(|member| pace(member).unwrap_or_default());
+        let limit = (expected.min().unwrap_or_default() * SLOW).max(SLOW_MIN);
+        members.sort_by_cached_key(|member| {
+            let is_slow = pace(member).unwrap_or_default() > limit;
+            (*member != node.me, is_slow, topology.distance(*member))
+        });
     }
 
     /// Runs pieces, each where it must be: those for this node first, in order, then those for each other node in one
@@ -223,22 +242,38 @@ impl Caller {
         self.go_on(piece, None).await
     }
 
-    /// Asks one member after the other until one has run the piece.
+    /// Asks one member after the other until one has run the piece; this node stands in when there is none.
     async fn go_on(&self, piece: &Piece, tried: Option<(NodeId, Tried)>) -> End {
         if piece.route == Route::Home {
             self.node.settled().await;
         }
+        match self.ask_members(piece, tried).await {
+            Asked::Ended(end) => return end,
+            Asked::Nobody { elsewhere } => {
+                if self.member_comes(piece, elsewhere).await
+                    && let Asked::Ended(end) = self.ask_members(piece, None).await
+                {
+                    return end;
+                }
+            }
+        }
+        self.run_as_guest(piece)
+    }
+
+    async fn ask_members(&self, piece: &Piece, tried: Option<(NodeId, Tried)>) -> Asked {
         let partition = piece.part.partition;
         let mut refusal = None;
         let mut behind = None;
+        let mut elsewhere = false;
         let mut asked = Vec::new();
         let mut last = tried;
         loop {
             if let Some((member, tried)) = last.take() {
                 asked.push(member);
                 match tried {
-                    Tried::Ended(end) => return end,
+                    Tried::Ended(end) => return Asked::Ended(end),
                     Tried::Not(reason) => refusal = reason.or(refusal),
+                    Tried::Elsewhere => elsewhere = true,
                     Tried::Behind => behind = behind.or(Some(member)),
                 }
             }
@@ -250,7 +285,7 @@ impl Caller {
             last = Some((next, self.try_at(next, piece).await));
         }
         if behind.is_some() && self.trail.borrow().is_strict(partition) {
-            return End::Failed(too_old());
+            return Asked::Ended(End::Failed(too_old()));
         }
         if let Some(member) = behind {
             // Nobody who can be reached holds what the connection has seen: answer with what there is.
@@ -264,15 +299,38 @@ impl Caller {
             };
             let sent = self.send(member, &[&unordered]).await.pop();
             match sent {
-                Some(Tried::Ended(end)) => return end,
+                Some(Tried::Ended(end)) => return Asked::Ended(end),
                 Some(Tried::Not(reason)) => refusal = reason.or(refusal),
-                Some(Tried::Behind) | None => {}
+                Some(Tried::Elsewhere | Tried::Behind) | None => {}
             }
         }
         match refusal {
-            Some(refusal) => End::Failed(refusal),
-            None => self.run_as_guest(piece).await,
+            Some(refusal) => Asked::Ended(End::Failed(refusal)),
+            None => Asked::Nobody { elsewhere },
         }
+    }
+
+    /// Waits a moment for a member where one is likely to come: this node has just started and has no links yet, those
+    /// who were asked serve other partitions by now and the topology that says so is on its way, or the connection has
+    /// seen what is not here. Tells whether it is worth asking again.
+    async fn member_comes(&self, piece: &Piece, elsewhere: bool) -> bool {
+        let partition = piece.part.partition;
+        let epoch = self.node.topology().document.epoch();
+        let since = Instant::now();
+        while !self.node.wal.is_forgotten() {
+            let starts = self.node.started.elapsed() < LINKED_WITHIN;
+            let waits = elsewhere || !self.is_fresh(partition);
+            let may_come = starts || waits && since.elapsed() < MEMBER_WITHIN;
+            if !may_come {
+                return false;
+            }
+            let is_new = !elsewhere || self.node.topology().document.epoch() > epoch;
+            if is_new && !self.candidates(partition, piece.route).is_empty() {
+                return true;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        false
     }
 
     async fn try_at(&self, member: NodeId, piece: &Piece) -> Tried {
@@ -291,7 +349,7 @@ impl Caller {
         }
         match self.run_part(piece) {
             Tried::Ended(end) => Some(end),
-            Tried::Not(_) | Tried::Behind => None,
+            Tried::Not(_) | Tried::Elsewhere | Tried::Behind => None,
         }
     }
 
@@ -316,19 +374,19 @@ impl Caller {
     }
 
     /// No member can be reached: this node keeps what is written until one takes it over, and answers by what it has
-    /// (replication.md 8). A node that has just started has no links yet: members that it has not heard of are waited for.
-    async fn run_as_guest(&self, piece: &Piece) -> End {
+    /// (replication.md 8).
+    fn run_as_guest(&self, piece: &Piece) -> End {
         let partition = piece.part.partition;
-        while self.node.started.elapsed() < LINKED_WITHIN && !self.node.wal.is_forgotten() {
-            if !self.candidates(partition, piece.route).is_empty() {
-                return Box::pin(self.go_on(piece, None)).await;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
         let refusal = self.node.wal.refusal();
         let forgotten = self.node.wal.is_forgotten();
         if let Some(refusal) = refusal.filter(|_| piece.access == Access::Writes || forgotten) {
             return End::Failed(Reply::error(refusal.text()));
+        }
+        if !self.is_fresh(partition) {
+            if self.trail.borrow().is_strict(partition) {
+                return End::Failed(too_old());
+            }
+            self.give_up_order(partition);
         }
         self.node.be_guest(partition);
         bump(&self.node.metrics.guest_commands);
@@ -340,7 +398,7 @@ impl Caller {
                 }
                 end
             }
-            Tried::Not(_) | Tried::Behind => End::Failed(nobody()),
+            Tried::Not(_) | Tried::Elsewhere | Tried::Behind => End::Failed(nobody()),
         }
     }
 
@@ -348,8 +406,9 @@ impl Caller {
         let partition = piece.part.partition;
         match run_part(&self.node, &piece.part) {
             Some(Ran::Replies { replies, dots, .. }) => {
-                if let Some(run) = dots.runs().last() {
-                    self.trail.borrow_mut().wrote_here(partition, run.last);
+                for run in dots.runs() {
+                    let newest = Dot::new(run.actor, run.last);
+                    self.trail.borrow_mut().wrote_here(partition, newest);
                 }
                 Tried::Ended(End::Replies(replies))
             }
@@ -402,6 +461,10 @@ impl Caller {
                     .collect()
             }
             Err(Unanswered::NotSent) => pieces.iter().map(|_| Tried::Not(None)).collect(),
+            Err(Unanswered::Busy) => {
+                let busy = |_| Tried::Not(Some(busy(node, member)));
+                pieces.iter().map(busy).collect()
+            }
             Err(Unanswered::Unknown) => pieces
                 .iter()
                 .map(|piece| match piece.access {
@@ -435,8 +498,8 @@ impl Caller {
             }
             Done::Changed => Tried::Ended(End::Changed),
             Done::Behind => Tried::Behind,
-            // It does not serve the key, as it knows the topology: that is no word on the request.
-            Done::Refused(reply) => Tried::Not(Some(reply).filter(|reply| !is_nobody(reply))),
+            Done::Refused(reply) if is_nobody(&reply) => Tried::Elsewhere,
+            Done::Refused(reply) => Tried::Not(Some(reply)),
         }
     }
 }
@@ -444,6 +507,13 @@ impl Caller {
 fn in_doubt(node: &Node, member: NodeId) -> Reply {
     Reply::error(format!(
         "INDOUBT the command was sent to {} and no answer came ; it may have been done, read before you repeat it",
+        node.topology().name(member)
+    ))
+}
+
+fn busy(node: &Node, member: NodeId) -> Reply {
+    Reply::error(format!(
+        "OVERLOADED too many commands wait for {} already ; nothing was done, send fewer at a time",
         node.topology().name(member)
     ))
 }
