@@ -23,4 +23,4 @@ mod vote;
 pub use change::{Change, MemberRef, Move, NodeSpec, Refused, Seat};
 pub use document::{ClusterSettings, Document, NodeEntry, NodeState, ReplicaCounts};
 pub use machine::{Cluster, Effect, Failed, Input, Status};
-pub use planner::{next_steps, plan};
+pub use planner::{lies_as_planned, next_steps, plan};

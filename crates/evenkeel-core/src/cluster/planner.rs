@@ -296,6 +296,13 @@ fn order(rows: &mut [Vec<NodeId>], present: &[Vec<NodeId>], weights: &BTreeMap<N
     }
 }
 
+/// Whether nothing moves and nothing is about to: a node that has just come gets its share by a plan that is still to be
+/// made.
+#[must_use]
+pub fn lies_as_planned(document: &Document) -> bool {
+    document.is_settled() && plan(document) == document.table()
+}
+
 /// The next changes towards the target: first what makes data safer, then what gives it up. Few at a time, so that
 /// what moves does not slow down what serves. None when there is no target, or all that can be begun is under way.
 #[must_use]

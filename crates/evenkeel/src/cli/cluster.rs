@@ -134,14 +134,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Command::Plan { common } => show(common, &["EK.TOPOLOGY", "PLAN"], planned),
         Command::Apply { common, follow } => {
             change(common, &["APPLY"])?;
-            common.follow(follow, "moving", is_settled)
+            common.follow(follow, "moving", is_at_rest)
         }
         Command::Join {
             name,
             common,
             follow,
         } => common.follow(follow, "joining", |topology| {
-            node_of(topology, name).is_some() && is_settled(topology)
+            node_of(topology, name).is_some() && is_at_rest(topology)
         }),
         Command::Drain {
             name,
@@ -150,7 +150,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             follow,
         } => {
             change(common, &["CANCEL", name])?;
-            common.follow(follow, "moving", is_settled)
+            common.follow(follow, "moving", is_at_rest)
         }
         Command::Drain {
             name,
@@ -287,6 +287,12 @@ fn left(topology: &Reply) -> u64 {
 
 fn is_settled(topology: &Reply) -> bool {
     topology.field("settled").is_true()
+}
+
+/// Whether nothing moves, and nothing will by itself.
+fn is_at_rest(topology: &Reply) -> bool {
+    let waits_for_a_word = !topology.field("auto-rebalance").is_true() && left(topology) == 0;
+    is_settled(topology) || waits_for_a_word
 }
 
 fn node_of<'a>(topology: &'a Reply, name: &str) -> Option<&'a Reply> {

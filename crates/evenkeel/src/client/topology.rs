@@ -7,7 +7,9 @@ mod plan;
 
 use std::sync::Arc;
 
-use evenkeel_core::cluster::{Change, ClusterSettings, Document, NodeState};
+use evenkeel_core::cluster::{
+    Change, ClusterSettings, Document, NodeState, lies_as_planned, plan as plan_of,
+};
 use evenkeel_core::id::{NodeId, PartitionId};
 use evenkeel_core::membership::MemberState;
 use evenkeel_resp::Reply;
@@ -43,7 +45,7 @@ pub(super) fn run(node: Arc<Node>, args: Args<'_>) -> Outcome {
             return Outcome::Now(plan::show(&node));
         }
         (Some("apply"), []) => Ok(Change::Adopt {
-            target: evenkeel_core::cluster::plan(&document),
+            target: plan_of(&document),
         }),
         (Some("drain"), [name]) => named(name).map(|node| Change::Drain { node }),
         (Some("cancel"), [name]) => named(name).map(|node| Change::Cancel { node }),
@@ -144,7 +146,7 @@ fn describe(node: &Node) -> Reply {
             text("auto-rebalance"),
             Reply::Boolean(document.settings().auto_rebalance),
         ),
-        (text("settled"), Reply::Boolean(document.is_settled())),
+        (text("settled"), Reply::Boolean(lies_as_planned(document))),
         (text("joining"), count(joining)),
         (text("leaving"), count(leaving)),
         (text("planned"), count(planned(document))),

@@ -254,6 +254,10 @@ fn a_node_that_got_its_data_back_waits_for_others_as_before() {
     settled(&cluster.nodes[0], 4);
     // It drops all that it holds, and gets its share again in the same life: it mints under other actors then.
     cluster_command(&cluster.nodes[0], &["drain", "D", "--timeout", "90"]);
+    eventually(MOVED_WITHIN, "all is dropped", || {
+        let info = cluster.run(3, "INFO evenkeel");
+        info.contains("guest_partitions:0").then_some(())
+    });
     cluster_command(
         &cluster.nodes[0],
         &["drain", "D", "--cancel", "--timeout", "90"],
